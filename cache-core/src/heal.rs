@@ -1,0 +1,17 @@
+//! The seam to whoever knows whether a writer is finished (a database, asked by transaction id). Refuses to guess: what is
+//! not known to be finished stays fenced.
+
+use std::fmt;
+
+use crate::store::{BoxFuture, Fence};
+use crate::subject::WriterId;
+
+/// Tells which writers are finished, committed or not, so that a reader may lift the fences of those that died.
+pub trait Healer: Send + Sync + fmt::Debug + 'static {
+    /// Whether this healer understands where the fence came from.
+    fn knows(&self, fence: &Fence) -> bool;
+
+    /// The writers among `fences` whose transaction has ended and whose effect, if any, is visible to a read that begins
+    /// now. An error, a foreign database or a standby is an empty answer. Asked at most once in 50 ms for one writer.
+    fn finished<'a>(&'a self, fences: &'a [Fence]) -> BoxFuture<'a, Vec<WriterId>>;
+}

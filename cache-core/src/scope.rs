@@ -1,0 +1,279 @@
+//! Writes that become visible together: what they change is recorded here while a transaction runs. Refuses to forget: a
+//! write that was begun and whose subjects never became known makes the commit fail.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::key::{Namespace, Text};
+use crate::policy::Policy;
+use crate::site::{Location, WriteSite};
+use crate::subject::{EntryKey, Kind, Subject};
+
+/// A transaction that attributes can record writes in (`cache_sqlx::CacheTx`).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot carry invalidations to its commit",
+    label = "not a cache-aware transaction",
+    note = "`within` names a parameter of type `&mut cache_sqlx::PgTx<'_>`, `&mut SqliteTx<'_>` or a `CacheTx`, not a plain sqlx transaction or connection"
+)]
+pub trait WriteScope {
+    /// The recording this transaction commits with.
+    fn recording(&mut self) -> Recording;
+}
+
+impl<S: WriteScope + ?Sized> WriteScope for &mut S {
+    fn recording(&mut self) -> Recording {
+        (**self).recording()
+    }
+}
+
+/// A source that a scope can be opened from, named by `begin = …`; implemented by scopes for pools.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be opened from `{Source}`",
+    note = "`begin` names a pool of the transaction's database, for example `begin = self.pool` with a `PgPool` for a `PgTx`"
+)]
+pub trait OpenScope<Cache, Source>: WriteScope + Sized {
+    /// What opening and committing can fail with.
+    type Error;
+
+    /// Opens a transaction.
+    fn open(cache: &Cache, source: &Source) -> impl Future<Output = Result<Self, Self::Error>> + Send;
+
+    /// Commits it with all that was recorded.
+    fn close(self) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// A source of reads that knows whether it is inside a transaction (`on = …`). `M` is a marker type of the implementing
+/// crate, so that it may implement this for types of other crates; users never write it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say whether it is inside a transaction",
+    note = "`on` names a parameter of type `impl cache_sqlx::ReadFrom<'_>`, a pool or a transaction"
+)]
+pub trait ReadSource<M> {
+    /// Whether reads here may see changes that are not committed; such reads bypass the cache.
+    fn inside_transaction(&self) -> bool;
+}
+
+/// An error type that a failed covered write can become. Everything that is `From<WriteError>` is; `M` lets cache-sqlx add
+/// `sqlx::Error`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot say that a write could not be fenced",
+    note = "without `within` or `begin` the function returns a `Result` whose error is `sqlx::Error` or implements `From<cache_core::WriteError>`"
+)]
+pub trait FromWriteError<M> {
+    /// The write's failure in the function's own error type.
+    fn from_write_error(error: crate::error::WriteError) -> Self;
+}
+
+/// Marker of the blanket implementation over `From`.
+#[derive(Debug)]
+pub enum ViaFrom {}
+
+impl<E: From<crate::error::WriteError>> FromWriteError<ViaFrom> for E {
+    fn from_write_error(error: crate::error::WriteError) -> Self {
+        Self::from(error)
+    }
+}
+
+/// A value that a write-through may install when the transaction has committed.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// The entry.
+    pub key: EntryKey,
+    /// The encoded value.
+    pub payload: Bytes,
+    /// Codec of the payload.
+    pub codec: u8,
+    /// Its lifetime.
+    pub policy: Policy,
+    /// Value of the scope's use counter when it was recorded; any later use of the connection cancels the put.
+    pub uses: u64,
+    savepoint: u64,
+}
+
+/// What is known about one transaction's writes so far; a cheap handle, shared by the transaction and the attributes.
+#[derive(Clone)]
+pub struct Recording {
+    namespace: Namespace,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    subjects: Vec<Subject>,
+    puts: Vec<Pending>,
+    uncovered: Vec<(Location, u64)>,
+    /// Ids of the savepoints that are open, outermost first.
+    open: Vec<u64>,
+    last_savepoint: u64,
+    uses: u64,
+}
+
+/// A savepoint of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Savepoint(u64);
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording").field("state", &*self.lock()).finish_non_exhaustive()
+    }
+}
+
+impl Recording {
+    /// An empty recording whose subjects lie in this namespace.
+    #[must_use]
+    pub fn new(namespace: Namespace) -> Self {
+        Self { namespace, state: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The namespace of its subjects.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Records that the transaction changes what `write` names. Recorded twice is recorded once.
+    pub fn touch(&self, kind: Kind, write: impl FnOnce(&mut Text)) -> Subject {
+        let subject = self.namespace.subject(kind, write);
+        let mut state = self.lock();
+        if !state.subjects.contains(&subject) {
+            state.subjects.push(subject.clone());
+        }
+        subject
+    }
+
+    /// Announces subjects that only the result will name. Unless the guard is told that they were recorded, the
+    /// transaction cannot commit.
+    #[must_use]
+    pub fn expect(&self, site: &'static WriteSite) -> Expected {
+        let savepoint = self.lock().open.last().copied().unwrap_or(0);
+        Expected { recording: self.clone(), at: site.at, savepoint, kept: false }
+    }
+
+    /// Records a value to install after the commit.
+    pub fn put(&self, key: EntryKey, payload: Bytes, codec: u8, policy: Policy) {
+        let mut state = self.lock();
+        let savepoint = state.open.last().copied().unwrap_or(0);
+        let uses = state.uses;
+        state.puts.retain(|put| put.key != key);
+        state.puts.push(Pending { key, payload, codec, policy, uses, savepoint });
+    }
+
+    /// The transaction's connection is being used: earlier puts may no longer be what the row holds.
+    pub fn used(&self) {
+        self.lock().uses += 1;
+    }
+
+    /// A savepoint was set.
+    #[must_use]
+    pub fn savepoint(&self) -> Savepoint {
+        let mut state = self.lock();
+        state.last_savepoint += 1;
+        let id = state.last_savepoint;
+        state.open.push(id);
+        Savepoint(id)
+    }
+
+    /// A savepoint was released: what happened since belongs to its parent.
+    pub fn release(&self, savepoint: Savepoint) {
+        let mut state = self.lock();
+        state.open.retain(|&id| id != savepoint.0);
+        let parent = state.open.last().copied().unwrap_or(0);
+        for put in state.puts.iter_mut().filter(|put| put.savepoint == savepoint.0) {
+            put.savepoint = parent;
+        }
+        for lost in state.uncovered.iter_mut().filter(|lost| lost.1 == savepoint.0) {
+            lost.1 = parent;
+        }
+    }
+
+    /// A savepoint was rolled back: its subjects stay (marking too much is safe), all puts are cancelled, and writes of unknown
+    /// subjects inside it are undone, so they no longer stand in the way.
+    pub fn roll_back(&self, savepoint: Savepoint) {
+        let mut state = self.lock();
+        state.open.retain(|&id| id != savepoint.0);
+        state.puts.clear();
+        state.uncovered.retain(|lost| lost.1 != savepoint.0);
+    }
+
+    /// Whether nothing was recorded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let state = self.lock();
+        state.subjects.is_empty() && state.uncovered.is_empty()
+    }
+
+    /// Ends the recording: what to mark and what to install.
+    ///
+    /// # Errors
+    /// The writes whose subjects never became known; the transaction must not commit.
+    pub fn finish(&self) -> Result<Writes, Uncovered> {
+        let mut state = self.lock();
+        if let Some((at, _)) = state.uncovered.first() {
+            return Err(Uncovered { at: *at });
+        }
+        let uses = state.uses;
+        let mut puts = std::mem::take(&mut state.puts);
+        puts.retain(|put| put.uses == uses);
+        Ok(Writes { subjects: std::mem::take(&mut state.subjects), puts })
+    }
+}
+
+/// Everything one transaction changes.
+#[derive(Clone, Debug, Default)]
+pub struct Writes {
+    /// What to mark.
+    pub subjects: Vec<Subject>,
+    /// What to install at clear.
+    pub puts: Vec<Pending>,
+}
+
+/// Subjects that a running body still owes.
+#[derive(Debug)]
+pub struct Expected {
+    recording: Recording,
+    at: Location,
+    savepoint: u64,
+    kept: bool,
+}
+
+impl Expected {
+    /// The subjects were recorded.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.recording.lock().uncovered.push((self.at, self.savepoint));
+        }
+    }
+}
+
+/// A body failed, panicked or was dropped before its result named what it had changed, and its statements were not rolled
+/// back: committing them would leave a change that nobody invalidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uncovered {
+    /// The function.
+    pub at: Location,
+}
+
+impl fmt::Display for Uncovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} did not return, so what it changed is unknown and the transaction cannot commit: roll back, or run it inside a savepoint and roll that back",
+            self.at
+        )
+    }
+}
+
+impl std::error::Error for Uncovered {}

@@ -1,0 +1,96 @@
+//! What an attribute leaves behind: a description of the annotated function, free of types. Refuses to hold anything that
+//! depends on a type parameter, since inside generic code a static is one for all instantiations.
+
+use std::fmt;
+
+use crate::policy::Policy;
+
+/// Where an attribute stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// `module::path::function`.
+    pub function: &'static str,
+    /// Source file, as the compiler names it.
+    pub file: &'static str,
+    /// Line of the attribute.
+    pub line: u32,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}:{})", self.function, self.file, self.line)
+    }
+}
+
+/// A `#[cached]` function.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadSite {
+    /// Where it stands.
+    pub at: Location,
+    /// Key template as written: `user:<id>`.
+    pub template: &'static str,
+    /// Templates of the declared tags.
+    pub tags: &'static [&'static str],
+    /// The value's type as written, without `Result`, `Option` and `Arc`.
+    pub value: &'static str,
+    /// Lifetimes and stampede protection.
+    pub policy: Policy,
+}
+
+/// How a write makes its subjects known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// In the caller's transaction (`within`).
+    Within,
+    /// In a transaction the attribute opens (`begin`).
+    Begin,
+    /// Around a body that commits by itself: a writer that dies is only known by its fence's age.
+    Around,
+}
+
+/// An `#[invalidates]` or `#[writes_through]` function.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteSite {
+    /// Where it stands.
+    pub at: Location,
+    /// Key templates as written.
+    pub keys: &'static [&'static str],
+    /// Tag templates as written.
+    pub tags: &'static [&'static str],
+    /// How its subjects become known.
+    pub coverage: Coverage,
+}
+
+/// A registered site; attributes submit one each, and the catalogue collects them.
+#[derive(Clone, Copy, Debug)]
+pub enum Site {
+    /// A read.
+    Read(&'static ReadSite),
+    /// A write.
+    Write(&'static WriteSite),
+}
+
+inventory::collect!(Site);
+
+/// A template with its placeholders blanked: `user:<id>` and `user:<return.id>` are both `user:<>`. Two templates name the
+/// same subjects if and only if their shapes are equal.
+#[must_use]
+pub fn shape(template: &str) -> String {
+    let mut out = String::with_capacity(template.len());
+    let mut inside = false;
+    for c in template.chars() {
+        match c {
+            '<' => {
+                inside = true;
+                out.push('<');
+            }
+            '>' => {
+                inside = false;
+                out.push('>');
+            }
+            c if !inside => out.push(c),
+            _ => {}
+        }
+    }
+    out
+}

@@ -1,0 +1,253 @@
+//! The seam to the shared tier: five commands that a store carries out atomically per subject. Refuses to interpret values:
+//! a blob is bytes, apart from the epoch at [`crate::entry::EPOCH`].
+//!
+//! # Invariants every store keeps
+//! * **I1** An entry exists only if no fence stood when it was filled; a mark deletes the subject's entries in the same
+//!   atomic step. So presence is validity.
+//! * **I2** A fill needs the exact live token; a mark deletes all of a subject's tokens.
+//! * **I3** A fence belongs to one writer id; nobody else's clear lifts it.
+//!
+//! The conformance suite of the test kit shows a store's author whether his store keeps them.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::StoreError;
+use crate::subject::{EntryKey, Epoch, Generation, Subject, Token, WriterId};
+use crate::time::StoreTime;
+
+/// A boxed future, so that stores can be trait objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a store answers, or why it could not.
+pub type StoreResult<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// A tag's state as one answer saw it. Two stamps are the same stamp only if both parts agree and a generation is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TagStamp {
+    /// Epoch of the node that holds the tag.
+    pub epoch: Epoch,
+    /// The tag's generation; `None` when it was lost or never made.
+    pub generation: Option<Generation>,
+}
+
+/// Answer to [`Store::get`].
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Epoch of the dataset that answered.
+    pub epoch: Epoch,
+    /// The store's clock when it answered (an estimate is fine; its error adds to expiry).
+    pub now: StoreTime,
+    /// The stored bytes.
+    pub blob: Option<Bytes>,
+    /// One stamp for each tag asked for, in order, read in the same round trip.
+    pub tags: Vec<TagStamp>,
+}
+
+/// What [`Store::lease`] is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseRequest<'a> {
+    /// The entry to be filled.
+    pub key: &'a EntryKey,
+    /// The tags the entry will carry.
+    pub tags: &'a [Subject],
+    /// A fresh random token for this load.
+    pub token: Token,
+    /// The lease lapses this long after it was granted, on the store's clock.
+    pub duration: Duration,
+    /// Take a token although an entry stands (early refresh).
+    pub force: bool,
+    /// Writers known to be finished: their fences on the subject and the tags are lifted first.
+    pub finished: &'a [WriterId],
+    /// A missing tag generation is made from this random number and the tag's name; see [`LeaseRequest::tag_ttl`].
+    pub seed: u64,
+    /// Generations live at least this long from now.
+    pub tag_ttl: Duration,
+}
+
+/// Where a fence came from: how a [`Healer`](crate::heal::Healer) finds out whether its writer is finished. Printable ASCII
+/// without `|`, for example `pg:7301…:1:48213`; `none` for a writer without a transaction id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin(Arc<str>);
+
+impl Origin {
+    /// A writer nobody can ask about; its fence is lifted by age alone (`orphan_after`).
+    #[must_use]
+    pub fn none() -> Self {
+        Self("none".into())
+    }
+
+    /// An origin in a healer's own words; `None` unless it is 1-200 printable ASCII characters without `|` and blanks.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'|');
+        (plain && (1..=200).contains(&text.len())).then(|| Self(text.into()))
+    }
+
+    /// The text, for stores to keep and healers to read.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether nobody can be asked about this writer.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        &*self.0 == "none"
+    }
+}
+
+/// A write in flight, as a reader meets it.
+#[derive(Clone, Debug)]
+pub struct Fence {
+    /// The subject or tag it stands on.
+    pub subject: Subject,
+    /// Who set it.
+    pub writer: WriterId,
+    /// How to find out whether that writer is finished.
+    pub origin: Origin,
+    /// How long ago it was set, on the store's clock.
+    pub age: Duration,
+}
+
+/// Answer to [`Store::lease`].
+#[derive(Clone, Debug)]
+pub enum Leased {
+    /// Load, then fill with the token asked with.
+    Granted {
+        /// Epoch to stamp the entry with.
+        epoch: Epoch,
+        /// The store's clock.
+        now: StoreTime,
+        /// Generations to stamp the entry with; all are there and unfenced.
+        tags: Vec<TagStamp>,
+    },
+    /// An entry of the current epoch stands (never with `force`). The caller still compares its tags.
+    Present(Found),
+    /// Someone else loads.
+    Busy,
+    /// Writes are in flight: load, do not fill.
+    Fenced(Vec<Fence>),
+}
+
+/// What [`Store::fill`] is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct FillRequest<'a> {
+    /// The entry.
+    pub key: &'a EntryKey,
+    /// Its tags, whose generations are read again in the same round trip, after the fill.
+    pub tags: &'a [Subject],
+    /// The token the lease was granted for.
+    pub token: Token,
+    /// The encoded entry.
+    pub blob: &'a Bytes,
+    /// Time until the entry is useless.
+    pub ttl: Duration,
+}
+
+/// Answer to [`Store::fill`].
+#[derive(Clone, Debug)]
+pub struct Filled {
+    /// Whether the entry was stored: no fence stood and the token was live.
+    pub stored: bool,
+    /// One stamp a tag, read after the fill.
+    pub tags: Vec<TagStamp>,
+}
+
+/// What [`Store::mark`] is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct MarkRequest<'a> {
+    /// This attempt's random id.
+    pub writer: WriterId,
+    /// How others find out whether the writer is finished.
+    pub origin: &'a Origin,
+    /// Everything the write changes.
+    pub subjects: &'a [Subject],
+    /// Random number for the tags' new generations.
+    pub seed: u64,
+    /// Generations live at least this long.
+    pub tag_ttl: Duration,
+}
+
+/// Answer to [`Store::mark`]: every subject is fenced.
+#[derive(Clone, Debug)]
+pub struct Marked {
+    /// Epoch of the node that holds each subject, in the order asked.
+    pub epochs: Vec<Epoch>,
+    /// The store's clock.
+    pub now: StoreTime,
+}
+
+/// A value to install at clear.
+#[derive(Clone, Debug)]
+pub struct Put {
+    /// The entry; its subject is among those cleared, and the entry has no tags.
+    pub key: EntryKey,
+    /// The encoded entry, stamped with the epoch of the mark.
+    pub blob: Bytes,
+    /// Time until the entry is useless.
+    pub ttl: Duration,
+    /// The epoch of the mark; a put in any other is refused.
+    pub epoch: Epoch,
+}
+
+/// What [`Store::clear`] is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct ClearRequest<'a> {
+    /// The id the mark was set with.
+    pub writer: WriterId,
+    /// Everything that was marked.
+    pub subjects: &'a [Subject],
+    /// Values to install where nobody else wrote in between.
+    pub puts: &'a [Put],
+    /// Random number for the tags' new generations.
+    pub seed: u64,
+    /// Generations live at least this long.
+    pub tag_ttl: Duration,
+}
+
+/// Answer to [`Store::clear`]: no fence of the writer stands, and entries, leases and generations from before are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cleared {
+    /// How many of the puts were installed.
+    pub installed: usize,
+}
+
+/// The shared tier. Commands on one subject are atomic and happen in one order; an error says that a command may or may
+/// not have been carried out. A store never waits longer than its connection needs to answer or fail: deadlines, the
+/// breaker and retries are the engine's.
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// Reads an entry and the generations of its tags in one round trip; without tags this is one command.
+    fn get<'a>(&'a self, key: &'a EntryKey, tags: &'a [Subject]) -> StoreResult<'a, Found>;
+
+    /// Asks for permission to fill. In one atomic step per subject: lifts the fences of `finished` writers; if any fence
+    /// stands (on the subject or a tag), answers `Fenced`; if an entry of the current epoch stands and not `force`, answers
+    /// `Present`; if an unlapsed token stands, answers `Busy`; else stores the token and answers `Granted`. Generations of
+    /// tags are read, or made, before the answer; a token that was granted while a tag is fenced is given back.
+    fn lease<'a>(&'a self, request: LeaseRequest<'a>) -> StoreResult<'a, Leased>;
+
+    /// Stores an entry if no fence stands and the token is the live one; drops the token.
+    fn fill<'a>(&'a self, request: FillRequest<'a>) -> StoreResult<'a, Filled>;
+
+    /// Gives a lease back without filling, so that the next reader need not wait for it to lapse. A token that is not the
+    /// live one changes nothing.
+    fn release<'a>(&'a self, key: &'a EntryKey, token: Token) -> StoreResult<'a, ()>;
+
+    /// Fences every subject: drops entries and tokens (a tag: sets a new generation), and records the writer; `solo` holds
+    /// for a writer who found no other fence and is lost to all others when another writer marks. Idempotent. `Ok` only when all are fenced.
+    fn mark<'a>(&'a self, request: MarkRequest<'a>) -> StoreResult<'a, Marked>;
+
+    /// Lifts the writer's fences and drops entries and tokens again (a tag: sets a new generation, always, and only then
+    /// lifts). A put is installed only if the writer's solo bit still stood, no fence stands after it, and the dataset is
+    /// still in the put's epoch. Idempotent, also where the fence is already gone. `Ok` only when the current master
+    /// acknowledged all of it.
+    fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared>;
+
+    /// One line that names the store and where it is, without secrets.
+    fn describe(&self) -> String;
+}
