@@ -8,6 +8,9 @@ use crate::subject::WriterId;
 
 /// Tells which writers are finished, committed or not, so that a reader may lift the fences of those that died.
 pub trait Healer: Send + Sync + fmt::Debug + 'static {
+    /// Identity, so that one database registers once: two healers of one name are the same.
+    fn name(&self) -> &str;
+
     /// Whether this healer understands where the fence came from.
     fn knows(&self, fence: &Fence) -> bool;
 

@@ -1,7 +1,26 @@
-//! A cache for web services in which a read that begins after a covered write has returned sees that write.
+//! A cache for web services in which **a read that begins after a covered write has returned sees that write**.
+//!
+//! This is the crate to import first: the handle, the attributes and the stores. Transactions over sqlx are in
+//! `cache-sqlx`.
+//!
+//! # One reader's path through the code
+//! [`entry`] (what is stored) -> [`freshness`] (who may be served) -> [`store`] (the seam) -> `engine::read` (look, join,
+//! lead, load) -> `flight` (one load, many callers) -> [`backend::memory`] (the seam's contract, executable).
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+pub mod backend;
+mod breaker;
+mod builder;
+mod cache;
+pub mod catalogue;
+pub mod codec;
+mod engine;
 pub mod entry;
 pub mod error;
+mod flight;
+pub mod freshness;
 pub mod heal;
 pub mod key;
 pub mod observe;
@@ -11,6 +30,18 @@ pub mod rng;
 pub mod schema;
 pub mod scope;
 pub mod site;
+pub mod stampede;
 pub mod store;
 pub mod subject;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 pub mod time;
+
+pub use backend::memory::MemoryStore;
+pub use builder::Builder;
+pub use cache::{Cache, Stats};
+pub use engine::Fenced;
+pub use error::{BuildError, StoreError, WriteError};
+pub use key::KeyPart;
+pub use output::Cacheable;
+pub use scope::{ReadSource, WriteScope};

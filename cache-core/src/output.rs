@@ -58,6 +58,9 @@ pub trait Item: Sized + Send + Sync {
     /// The value itself.
     type Value: Cacheable;
 
+    /// The value, to look at.
+    fn peek(&self) -> &Self::Value;
+
     /// The value, to be shared with other callers and to be encoded.
     fn share(self) -> Arc<Self::Value>;
 
@@ -67,6 +70,10 @@ pub trait Item: Sized + Send + Sync {
 
 impl<T: Cacheable + Clone> Item for T {
     type Value = T;
+
+    fn peek(&self) -> &T {
+        self
+    }
 
     fn share(self) -> Arc<T> {
         Arc::new(self)
@@ -79,6 +86,10 @@ impl<T: Cacheable + Clone> Item for T {
 
 impl<T: Cacheable> Item for Arc<T> {
     type Value = T;
+
+    fn peek(&self) -> &T {
+        self
+    }
 
     fn share(self) -> Arc<T> {
         self
@@ -94,6 +105,12 @@ pub trait Payload: Sized + Send {
     /// The value itself.
     type Value: Cacheable;
 
+    /// Whether this type can say "there is none".
+    const NEGATIVE: bool;
+
+    /// The value, to look at; `None` says "there is none".
+    fn peek(&self) -> Option<&Self::Value>;
+
     /// `None` says "there is none" (a negative entry).
     fn share(self) -> Option<Arc<Self::Value>>;
 
@@ -103,6 +120,12 @@ pub trait Payload: Sized + Send {
 
 impl<I: Item> Payload for I {
     type Value = I::Value;
+
+    const NEGATIVE: bool = false;
+
+    fn peek(&self) -> Option<&I::Value> {
+        Some(Item::peek(self))
+    }
 
     fn share(self) -> Option<Arc<I::Value>> {
         Some(Item::share(self))
@@ -115,6 +138,12 @@ impl<I: Item> Payload for I {
 
 impl<I: Item> Payload for Option<I> {
     type Value = I::Value;
+
+    const NEGATIVE: bool = true;
+
+    fn peek(&self) -> Option<&I::Value> {
+        self.as_ref().map(Item::peek)
+    }
 
     fn share(self) -> Option<Arc<I::Value>> {
         self.map(Item::share)
@@ -137,6 +166,9 @@ pub trait Output: Sized {
     /// Its error; uninhabited where there is none.
     type Error;
 
+    /// The value, to look at; `None` for an error and for "there is none".
+    fn peek(&self) -> Option<&ValueOf<Self>>;
+
     /// Takes a result apart; an error is never cached.
     ///
     /// # Errors
@@ -154,6 +186,10 @@ impl<P: Payload> Output for P {
     type Payload = P;
     type Error = std::convert::Infallible;
 
+    fn peek(&self) -> Option<&P::Value> {
+        Payload::peek(self)
+    }
+
     fn split(self) -> Result<P, Self::Error> {
         Ok(self)
     }
@@ -170,6 +206,10 @@ impl<P: Payload> Output for P {
 impl<P: Payload, E> Output for Result<P, E> {
     type Payload = P;
     type Error = E;
+
+    fn peek(&self) -> Option<&P::Value> {
+        self.as_ref().ok().and_then(Payload::peek)
+    }
 
     fn split(self) -> Result<P, E> {
         self

@@ -65,6 +65,12 @@ pub trait ReadSource<M> {
 pub trait FromWriteError<M> {
     /// The write's failure in the function's own error type.
     fn from_write_error(error: crate::error::WriteError) -> Self;
+
+    /// Whether this error, returned by a body, says that the database answered: nothing of the write can become visible
+    /// later. Unless it is known, the fence stays until it is `orphan_after` old.
+    fn settled(&self) -> bool {
+        false
+    }
 }
 
 /// Marker of the blanket implementation over `From`.

@@ -33,6 +33,8 @@ pub struct ReadSite {
     pub tags: &'static [&'static str],
     /// The value's type as written, without `Result`, `Option` and `Arc`.
     pub value: &'static str,
+    /// The attribute's `version`, 0 without one: raising it makes all earlier entries misses.
+    pub version: u32,
     /// Lifetimes and stampede protection.
     pub policy: Policy,
 }

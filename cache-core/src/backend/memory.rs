@@ -1,0 +1,339 @@
+//! The store in one process: the embedded default, and the reference that other stores are compared with. Refuses nothing;
+//! every command is one critical section, so it is the seam's contract in executable form.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::entry;
+use crate::store::{
+    ClearRequest, Cleared, Fence, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked,
+    Origin, Store, StoreResult, TagStamp,
+};
+use crate::subject::{EntryKey, Epoch, Generation, Kind, Subject, Token, WriterId};
+use crate::time::{Clock, StoreTime, SystemClock};
+
+/// Entries kept at most, unless the builder says otherwise: at 1 KiB each about 100 MiB.
+pub const CAPACITY: usize = 100_000;
+
+/// A store in this process. Clones share it, so several caches in one process can stand for several instances.
+#[derive(Clone)]
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    capacity: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    epoch: Epoch,
+    entries: usize,
+    subjects: HashMap<Box<str>, Slot>,
+    tags: HashMap<Box<str>, TagSlot>,
+}
+
+#[derive(Default)]
+struct Slot {
+    values: HashMap<u64, (Bytes, StoreTime)>,
+    leases: HashMap<u64, (Token, StoreTime)>,
+    fences: HashMap<WriterId, Standing>,
+}
+
+#[derive(Default)]
+struct TagSlot {
+    generation: Option<(Generation, StoreTime)>,
+    fences: HashMap<WriterId, Standing>,
+}
+
+struct Standing {
+    origin: Origin,
+    since: StoreTime,
+    solo: bool,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::with_clock(Arc::new(SystemClock::default()))
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("entries", &self.lock().entries).finish_non_exhaustive()
+    }
+}
+
+impl MemoryStore {
+    /// A store whose time is this clock's; the test kit passes a stopped one.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self::new(clock, CAPACITY)
+    }
+
+    /// A store that keeps at most this many entries. Past it, expired ones go first, then arbitrary ones.
+    #[must_use]
+    pub fn with_capacity(entries: usize) -> Self {
+        Self::new(Arc::new(SystemClock::default()), entries)
+    }
+
+    fn new(clock: Arc<dyn Clock>, capacity: usize) -> Self {
+        Self { shared: Arc::new(Shared { clock, capacity: capacity.max(1), state: Mutex::default() }) }
+    }
+
+    /// How many entries are held, expired ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().entries
+    }
+
+    /// Whether no entry is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets everything, as a server does that restarts without its data: a new epoch begins.
+    pub fn lose_everything(&self) {
+        let mut state = self.lock();
+        let epoch = Epoch(state.epoch.0 + 1);
+        *state = State { epoch, ..State::default() };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> StoreTime {
+        self.shared.clock.wall()
+    }
+}
+
+fn fresh_generation(seed: u64, tag: &Subject) -> Generation {
+    Generation(xxh3_64_with_seed(tag.name().as_bytes(), seed))
+}
+
+impl State {
+    fn stamp(&self, tag: &Subject, now: StoreTime) -> TagStamp {
+        let kept = self.tags.get(tag.name()).and_then(|slot| slot.generation);
+        TagStamp {
+            epoch: self.epoch,
+            generation: kept.filter(|(_, until)| *until > now).map(|(generation, _)| generation),
+        }
+    }
+
+    fn stamps(&self, tags: &[Subject], now: StoreTime) -> Vec<TagStamp> {
+        tags.iter().map(|tag| self.stamp(tag, now)).collect()
+    }
+
+    fn found(&self, key: &EntryKey, tags: &[Subject], now: StoreTime) -> Found {
+        let slot = self.subjects.get(key.subject.name());
+        let value = slot.and_then(|slot| slot.values.get(&key.field)).filter(|(_, until)| *until > now);
+        Found {
+            epoch: self.epoch,
+            now,
+            blob: value.map(|(blob, _)| blob.clone()),
+            tags: self.stamps(tags, now),
+        }
+    }
+
+    fn drop_entries(&mut self, name: &str) {
+        if let Some(slot) = self.subjects.get_mut(name) {
+            self.entries -= slot.values.len();
+            slot.values.clear();
+            slot.leases.clear();
+            if slot.fences.is_empty() {
+                self.subjects.remove(name);
+            }
+        }
+    }
+
+    fn fences(&mut self, subject: &Subject) -> Option<&mut HashMap<WriterId, Standing>> {
+        match subject.kind() {
+            Kind::Entity => self.subjects.get_mut(subject.name()).map(|slot| &mut slot.fences),
+            Kind::Tag => self.tags.get_mut(subject.name()).map(|slot| &mut slot.fences),
+        }
+    }
+
+    fn standing(&mut self, subject: &Subject, finished: &[WriterId], now: StoreTime) -> Vec<Fence> {
+        let Some(fences) = self.fences(subject) else { return Vec::new() };
+        fences.retain(|writer, _| !finished.contains(writer));
+        let fence = |(&writer, at): (&WriterId, &Standing)| Fence {
+            subject: subject.clone(),
+            writer,
+            origin: at.origin.clone(),
+            age: now.since(at.since),
+        };
+        fences.iter().map(fence).collect()
+    }
+
+    fn store(&mut self, key: &EntryKey, blob: Bytes, until: StoreTime) {
+        let slot = self.subjects.entry(key.subject.name().into()).or_default();
+        self.entries += usize::from(slot.values.insert(key.field, (blob, until)).is_none());
+    }
+
+    fn make_room(&mut self, capacity: usize, now: StoreTime) {
+        if self.entries <= capacity {
+            return;
+        }
+        // A tenth at a time, so that the sweep's cost is spread over many fills.
+        let keep = capacity - capacity / 10;
+        let mut entries = self.entries;
+        for expired_only in [true, false] {
+            self.subjects.retain(|_, slot| {
+                if entries > keep {
+                    let before = slot.values.len();
+                    slot.values.retain(|_, (_, until)| expired_only && *until > now);
+                    entries -= before - slot.values.len();
+                }
+                slot.leases.retain(|_, (_, until)| *until > now);
+                !(slot.values.is_empty() && slot.leases.is_empty() && slot.fences.is_empty())
+            });
+        }
+        self.entries = entries;
+        self.tags.retain(|_, slot| {
+            !slot.fences.is_empty() || slot.generation.is_some_and(|(_, until)| until > now)
+        });
+    }
+}
+
+impl Store for MemoryStore {
+    fn get<'a>(&'a self, key: &'a EntryKey, tags: &'a [Subject]) -> StoreResult<'a, Found> {
+        let found = self.lock().found(key, tags, self.now());
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn lease<'a>(&'a self, request: LeaseRequest<'a>) -> StoreResult<'a, Leased> {
+        Box::pin(std::future::ready(Ok(self.try_lease(&request))))
+    }
+
+    fn fill<'a>(&'a self, request: FillRequest<'a>) -> StoreResult<'a, Filled> {
+        Box::pin(std::future::ready(Ok(self.try_fill(&request))))
+    }
+
+    fn release<'a>(&'a self, key: &'a EntryKey, token: Token) -> StoreResult<'a, ()> {
+        let mut state = self.lock();
+        if let Some(slot) = state.subjects.get_mut(key.subject.name()) {
+            slot.leases.retain(|field, (live, _)| *field != key.field || *live != token);
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn mark<'a>(&'a self, request: MarkRequest<'a>) -> StoreResult<'a, Marked> {
+        Box::pin(std::future::ready(Ok(self.set_fences(&request))))
+    }
+
+    fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared> {
+        Box::pin(std::future::ready(Ok(self.lift_fences(&request))))
+    }
+
+    fn describe(&self) -> String {
+        "memory of this process".into()
+    }
+}
+
+impl MemoryStore {
+    fn try_lease(&self, request: &LeaseRequest<'_>) -> Leased {
+        let (mut state, now) = (self.lock(), self.now());
+        let mut fences = state.standing(&request.key.subject, request.finished, now);
+        for tag in request.tags {
+            let generation =
+                state.stamp(tag, now).generation.unwrap_or_else(|| fresh_generation(request.seed, tag));
+            let slot = state.tags.entry(tag.name().into()).or_default();
+            let until =
+                slot.generation.map_or(StoreTime(0), |(_, until)| until).max(now.after(request.tag_ttl));
+            slot.generation = Some((generation, until));
+            fences.extend(state.standing(tag, request.finished, now));
+        }
+        if !fences.is_empty() {
+            return Leased::Fenced(fences);
+        }
+        let found = state.found(request.key, request.tags, now);
+        let current = found.blob.as_deref().and_then(|blob| blob.get(entry::EPOCH))
+            == Some(&state.epoch.0.to_le_bytes());
+        if current && !request.force {
+            return Leased::Present(found);
+        }
+        let slot = state.subjects.entry(request.key.subject.name().into()).or_default();
+        if slot.leases.get(&request.key.field).is_some_and(|(_, until)| *until > now) {
+            return Leased::Busy;
+        }
+        slot.leases.insert(request.key.field, (request.token, now.after(request.duration)));
+        Leased::Granted { epoch: found.epoch, now, tags: found.tags }
+    }
+
+    fn try_fill(&self, request: &FillRequest<'_>) -> Filled {
+        let (mut state, now) = (self.lock(), self.now());
+        let stored = state.subjects.get_mut(request.key.subject.name()).is_some_and(|slot| {
+            let live = slot
+                .leases
+                .get(&request.key.field)
+                .is_some_and(|&(t, until)| t == request.token && until > now);
+            if live {
+                slot.leases.remove(&request.key.field);
+            }
+            live && slot.fences.is_empty()
+        });
+        if stored {
+            state.store(request.key, request.blob.clone(), now.after(request.ttl));
+            state.make_room(self.shared.capacity, now);
+        }
+        Filled { stored, tags: state.stamps(request.tags, now) }
+    }
+
+    fn set_fences(&self, request: &MarkRequest<'_>) -> Marked {
+        let (mut state, now) = (self.lock(), self.now());
+        for subject in request.subjects {
+            let fences = match subject.kind() {
+                Kind::Entity => {
+                    state.drop_entries(subject.name());
+                    &mut state.subjects.entry(subject.name().into()).or_default().fences
+                }
+                Kind::Tag => {
+                    let slot = state.tags.entry(subject.name().into()).or_default();
+                    slot.generation =
+                        Some((fresh_generation(request.seed, subject), now.after(request.tag_ttl)));
+                    &mut slot.fences
+                }
+            };
+            for (writer, standing) in fences.iter_mut() {
+                standing.solo &= *writer == request.writer;
+            }
+            let solo = fences.is_empty();
+            let fence = Standing { origin: request.origin.clone(), since: now, solo };
+            fences.entry(request.writer).or_insert(fence);
+        }
+        Marked { epochs: vec![state.epoch; request.subjects.len()], now }
+    }
+
+    fn lift_fences(&self, request: &ClearRequest<'_>) -> Cleared {
+        let (mut state, now) = (self.lock(), self.now());
+        let mut installed = 0;
+        for subject in request.subjects {
+            if subject.kind() == Kind::Tag {
+                let generation = (fresh_generation(request.seed, subject), now.after(request.tag_ttl));
+                state.tags.entry(subject.name().into()).or_default().generation = Some(generation);
+            }
+            let lifted = state.fences(subject).and_then(|fences| fences.remove(&request.writer));
+            let alone = lifted.is_some_and(|fence| fence.solo);
+            let others = state.fences(subject).is_some_and(|fences| !fences.is_empty());
+            if subject.kind() == Kind::Entity {
+                state.drop_entries(subject.name());
+            }
+            for put in request.puts.iter().filter(|put| put.key.subject == *subject) {
+                if alone && !others && put.epoch == state.epoch {
+                    state.store(&put.key, put.blob.clone(), now.after(put.ttl));
+                    installed += 1;
+                }
+            }
+        }
+        state.make_room(self.shared.capacity, now);
+        Cleared { installed }
+    }
+}

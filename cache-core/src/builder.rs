@@ -1,0 +1,146 @@
+//! Puts a cache together and checks what can be checked before the first read. Refuses to start with a mistake that
+//! would only show under load.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::Cache;
+use crate::catalogue::Catalogue;
+use crate::engine::{Core, Settings};
+use crate::error::BuildError;
+use crate::key::Namespace;
+use crate::rng::{Rng, SystemRng};
+use crate::store::Store;
+use crate::time::{Clock, SystemClock};
+
+/// A cache in the making; see [`Cache::builder`].
+#[derive(Debug)]
+#[must_use = "nothing happens until `build`"]
+pub struct Builder {
+    namespace: String,
+    store: Option<Arc<dyn Store>>,
+    off: bool,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    pub(crate) settings: Settings,
+}
+
+impl Builder {
+    pub(crate) fn new(namespace: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            store: None,
+            off: false,
+            clock: Arc::new(SystemClock::default()),
+            rng: Arc::new(SystemRng::default()),
+            settings: Settings::default(),
+        }
+    }
+
+    /// The shared tier: `RedisStore` for several instances, `MemoryStore` for one process.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Turns the cache off: reads run their loader, writes run their body, nothing is stored. For comparing answers and
+    /// for ruling the cache out when looking for a fault. Every instance must agree: one that is off does not fence its writes.
+    pub fn off(mut self) -> Self {
+        self.off = true;
+        self
+    }
+
+    /// How long a read waits for the store before it loads, 50 ms by default: far above a healthy reply, far below what a
+    /// person notices. Raise it for a store across a slow network.
+    pub fn read_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.read_deadline = deadline;
+        self
+    }
+
+    /// How long a write waits for the store to fence it before it is given up, 1 s by default: a write that is refused
+    /// costs more than one that waits.
+    pub fn mark_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.mark_deadline = deadline;
+        self
+    }
+
+    /// How long a committed write waits for the store to confirm that nothing older can be read, 2 s by default, before
+    /// it returns an error that says "made, but freshness is not confirmed".
+    pub fn clear_wait(mut self, wait: Duration) -> Self {
+        self.settings.clear_wait = wait;
+        self
+    }
+
+    /// How old the fence of a writer that nobody can be asked about must be before readers lift it, 60 s by default. Must
+    /// exceed the longest time a statement can run on after its client died; only writes without a transaction need it.
+    pub fn orphan_after(mut self, age: Duration) -> Self {
+        self.settings.orphan_after = age;
+        self
+    }
+
+    /// Encoded values over this many bytes are returned but not stored, 1 MiB by default: everything behind a huge value
+    /// on the shared connection waits for it.
+    pub fn size_limit(mut self, bytes: usize) -> Self {
+        self.settings.size_limit = bytes;
+        self
+    }
+
+    /// Another source of time; the test kit has a stopped one.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another source of randomness, for repeatable tests.
+    pub fn rng(mut self, rng: Arc<dyn Rng>) -> Self {
+        self.rng = rng;
+        self
+    }
+
+    /// Checks the settings and the catalogue of all annotated functions linked into this program.
+    ///
+    /// # Errors
+    /// One sentence a mistake: a namespace that cannot be used, no store, a deadline of zero, one key template that is read
+    /// as two types. An invalidation that no read listens to is only a warning in the log, since the reader may live in
+    /// another program; `assert_catalogue!` makes it an error.
+    pub fn build(self) -> Result<Cache, BuildError> {
+        let mut mistakes = Vec::new();
+        let namespace = Namespace::new(&self.namespace).map_err(|mistake| mistakes.push(mistake)).ok();
+        if self.store.is_none() && !self.off {
+            mistakes.push(
+                "the cache has no store: write `.store(RedisStore::connect(&url).await?)`, `.store(MemoryStore::default())` \
+                 for a single process, or `.off()`"
+                    .into(),
+            );
+        }
+        let Settings { read_deadline, mark_deadline, clear_wait, orphan_after, size_limit, .. } =
+            self.settings;
+        for (name, value) in [
+            ("read_deadline", read_deadline),
+            ("mark_deadline", mark_deadline),
+            ("clear_wait", clear_wait),
+            ("orphan_after", orphan_after),
+        ] {
+            if value.is_zero() {
+                mistakes.push(format!(
+                    "`{name}` is zero: nothing would ever be answered in time; leave it out for the default"
+                ));
+            }
+        }
+        if size_limit == 0 {
+            mistakes.push(
+                "`size_limit` is zero: nothing would be stored; use `.off()` to turn the cache off".into(),
+            );
+        }
+        let catalogue = Catalogue::linked();
+        mistakes.extend(catalogue.errors());
+        let Some(namespace) = namespace.filter(|_| mistakes.is_empty()) else {
+            return Err(BuildError::new(mistakes));
+        };
+        for warning in catalogue.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let store = self.store.filter(|_| !self.off);
+        Ok(Cache(Arc::new(Core::new(namespace, store, self.clock, self.rng, self.settings))))
+    }
+}

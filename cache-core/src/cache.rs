@@ -1,0 +1,121 @@
+//! The handle that users hold. Refuses to do anything itself; the engine does.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::builder::Builder;
+use crate::engine::{Core, Fenced};
+use crate::error::WriteError;
+use crate::heal::Healer;
+use crate::key::Namespace;
+use crate::observe::Counts;
+use crate::scope::{Recording, Writes};
+use crate::store::Origin;
+
+/// A cache: one namespace in one store. Cheap to clone; clones share everything.
+///
+/// ```
+/// use cache_core::{Cache, MemoryStore};
+///
+/// let cache = Cache::builder("shop").store(MemoryStore::default()).build()?;
+/// assert_eq!(cache.stats().total().loads, 0);
+/// # Ok::<(), cache_core::BuildError>(())
+/// ```
+#[derive(Clone)]
+pub struct Cache(pub(crate) Arc<Core>);
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl AsRef<Cache> for Cache {
+    fn as_ref(&self) -> &Cache {
+        self
+    }
+}
+
+impl Cache {
+    /// Starts building a cache whose names begin with this namespace: 1 to 32 of `a-z`, `0-9`, `-`, `_` and `.`.
+    #[must_use]
+    pub fn builder(namespace: &str) -> Builder {
+        Builder::new(namespace)
+    }
+
+    /// The prefix of all its names.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.0.namespace
+    }
+
+    /// Whether annotated functions run as if they were not annotated ([`Builder::off`]).
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.0.store.is_none()
+    }
+
+    /// Counters per key template, since the cache was built, of this instance alone.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats(self.0.counts())
+    }
+
+    /// Tells readers whom to ask whether the writer of an old fence is finished. Transactions of cache-sqlx do this by
+    /// themselves; call it at start in a process that only reads.
+    pub fn heal_with(&self, healer: Arc<dyn Healer>) {
+        self.0.healing.add(healer);
+    }
+
+    /// An empty recording for a transaction that is about to begin. For authors of scopes such as `cache_sqlx::CacheTx`.
+    #[must_use]
+    pub fn recording(&self) -> Recording {
+        Recording::new(self.0.namespace.clone())
+    }
+
+    /// Fences what a transaction changes. Call it when the transaction has done everything but commit; commit only if it
+    /// returned `Ok`. For authors of scopes such as `cache_sqlx::CacheTx`.
+    ///
+    /// # Errors
+    /// [`WriteErrorKind::Unfenced`](crate::error::WriteErrorKind::Unfenced): the transaction must be rolled back.
+    pub async fn fence(&self, writes: Writes, origin: Origin) -> Result<Fenced, WriteError> {
+        self.0.fence(writes, origin).await
+    }
+}
+
+/// A cache's counters, per key template with its placeholders blanked (`user:<>`). Prints as a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stats(BTreeMap<String, Counts>);
+
+impl Stats {
+    /// The counters of a template; placeholders' names do not matter.
+    #[must_use]
+    pub fn of(&self, template: &str) -> Counts {
+        self.0.get(&crate::site::shape(template)).copied().unwrap_or_default()
+    }
+
+    /// All templates and their counters.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Counts)> {
+        self.0.iter().map(|(template, counts)| (template.as_str(), *counts))
+    }
+
+    /// The sum over all templates.
+    #[must_use]
+    pub fn total(&self) -> Counts {
+        let mut total = Counts::default();
+        self.0.values().for_each(|counts| total += *counts);
+        total
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (template, counts) in self.iter() {
+            let told: Vec<_> =
+                counts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {n}")).collect();
+            writeln!(f, "{template:<32} {}", told.join(", "))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! All annotated functions linked into a program, and what is wrong with them taken together. Refuses to run at
+//! expansion time: an attribute sees one function, the catalogue sees all.
+
+use std::collections::BTreeMap;
+
+use crate::site::{Coverage, ReadSite, Site, WriteSite, shape};
+
+/// The annotated functions of a program.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    reads: Vec<&'static ReadSite>,
+    writes: Vec<&'static WriteSite>,
+}
+
+impl Catalogue {
+    /// Everything linked into this program.
+    #[must_use]
+    pub fn linked() -> Self {
+        Self::of(inventory::iter::<Site>.into_iter().copied())
+    }
+
+    /// A catalogue of these functions, in order of place.
+    pub fn of(sites: impl IntoIterator<Item = Site>) -> Self {
+        let mut all = Self::default();
+        for site in sites {
+            match site {
+                Site::Read(read) => all.reads.push(read),
+                Site::Write(write) => all.writes.push(write),
+            }
+        }
+        all.reads.sort_by_key(|site| (site.at.file, site.at.line));
+        all.writes.sort_by_key(|site| (site.at.file, site.at.line));
+        all
+    }
+
+    /// The cached functions.
+    #[must_use]
+    pub fn reads(&self) -> &[&'static ReadSite] {
+        &self.reads
+    }
+
+    /// The invalidating functions.
+    #[must_use]
+    pub fn writes(&self) -> &[&'static WriteSite] {
+        &self.writes
+    }
+
+    /// What is wrong in any program: one key template read as two types.
+    #[must_use]
+    pub fn errors(&self) -> Vec<String> {
+        let mut types = BTreeMap::<String, &ReadSite>::new();
+        let mut errors = Vec::new();
+        for &read in &self.reads {
+            let first = types.entry(shape(read.template)).or_insert(read);
+            if first.value != read.value {
+                errors.push(format!(
+                    "the key `{}` is read as `{}` by {} and as `{}` by {}: give one of them a template of its own, for example `{}:{}`",
+                    read.template, first.value, first.at, read.value, read.at, read.template, hint(read.value),
+                ));
+            }
+        }
+        errors
+    }
+
+    /// What is probably wrong: a write whose key or tag no read has, and a write that no transaction covers.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.unread();
+        warnings.extend(self.writes.iter().filter(|write| write.coverage == Coverage::Around).map(|write| {
+            format!(
+                "{} has neither `within` nor `begin`: if its process dies in the middle, its entries are not cached again until \
+                 `orphan_after` has passed; `begin = self.pool` closes that",
+                write.at
+            )
+        }));
+        warnings
+    }
+
+    /// Invalidations that no read listens to.
+    #[must_use]
+    pub fn unread(&self) -> Vec<String> {
+        let keys: Vec<_> = self.reads.iter().map(|read| read.template).collect();
+        let tags: Vec<_> = self.reads.iter().flat_map(|read| read.tags.iter().copied()).collect();
+        let mut lines = Vec::new();
+        for write in &self.writes {
+            for (what, named, known) in [("key", write.keys, &keys), ("tag", write.tags, &tags)] {
+                for template in named {
+                    if !known.iter().any(|k| shape(k) == shape(template)) {
+                        lines.push(unread_line(what, template, write, known));
+                    }
+                }
+            }
+        }
+        lines
+    }
+}
+
+fn unread_line(what: &str, template: &str, write: &WriteSite, known: &[&str]) -> String {
+    let near = known.iter().min_by_key(|k| distance(&shape(k), &shape(template)));
+    let meant = near.filter(|k| distance(&shape(k), &shape(template)) <= 1 + template.len() / 4);
+    let meant = meant.map(|k| format!("; did you mean `{k}`?")).unwrap_or_default();
+    format!(
+        "{} invalidates the {what} `{template}`, which no cached function of this program has{meant}",
+        write.at
+    )
+}
+
+fn hint(value: &str) -> String {
+    value.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<_> = b.chars().collect();
+    let mut row: Vec<_> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = i;
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = replaced.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+    use crate::site::Location;
+    use std::time::Duration;
+
+    const fn at(line: u32) -> Location {
+        Location { function: "shop::f", file: "src/shop.rs", line }
+    }
+
+    const fn read(line: u32, template: &'static str, value: &'static str) -> ReadSite {
+        ReadSite {
+            at: at(line),
+            template,
+            tags: &["users"],
+            value,
+            version: 0,
+            policy: Policy::ttl(Duration::from_secs(1)),
+        }
+    }
+
+    static USER: ReadSite = read(1, "user:<id>", "User");
+    static SAME: ReadSite = read(2, "user:<user_id>", "User");
+    static OTHER: ReadSite = read(3, "user:<id>", "Summary");
+    static TYPO: WriteSite =
+        WriteSite { at: at(4), keys: &["uesr:<id>"], tags: &["users"], coverage: Coverage::Within };
+
+    #[test]
+    fn one_template_read_as_two_types_is_an_error_with_both_places() {
+        assert_eq!(Catalogue::of([Site::Read(&USER), Site::Read(&SAME)]).errors(), Vec::<String>::new());
+        let errors = Catalogue::of([Site::Read(&USER), Site::Read(&OTHER)]).errors();
+        assert_eq!(errors.len(), 1);
+        for part in ["src/shop.rs:1", "src/shop.rs:3", "`User`", "`Summary`", "user:<id>:summary"] {
+            assert!(errors[0].contains(part), "{part} in {}", errors[0]);
+        }
+    }
+
+    #[test]
+    fn an_invalidation_nobody_reads_is_told_with_what_was_meant() {
+        let unread = Catalogue::of([Site::Read(&USER), Site::Write(&TYPO)]).unread();
+        assert_eq!(unread.len(), 1);
+        assert!(
+            unread[0].contains("`uesr:<id>`") && unread[0].contains("did you mean `user:<id>`?"),
+            "{unread:?}"
+        );
+    }
+}

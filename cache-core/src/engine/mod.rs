@@ -1,0 +1,175 @@
+//! Composes the mechanisms into reads and writes; the only place that does. Refuses to let a cache fault fail a read.
+
+mod ask;
+mod heal;
+mod load;
+mod put;
+mod read;
+mod write;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+pub(crate) use put::put;
+pub use read::Tags;
+pub(crate) use read::read;
+pub use write::Fenced;
+
+use crate::breaker::Breaker;
+use crate::flight::Flights;
+use crate::key::Namespace;
+use crate::observe::{Counters, Counts};
+use crate::rng::Rng;
+use crate::site::{ReadSite, shape};
+use crate::store::Store;
+use crate::time::Clock;
+
+/// What may be changed about an engine. Every default is a decision; see the builder's methods for the reasons.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) read_deadline: Duration,
+    pub(crate) mark_deadline: Duration,
+    pub(crate) clear_wait: Duration,
+    pub(crate) orphan_after: Duration,
+    pub(crate) size_limit: usize,
+    pub(crate) faults: Faults,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            read_deadline: Duration::from_millis(50),
+            mark_deadline: Duration::from_secs(1),
+            clear_wait: Duration::from_secs(2),
+            orphan_after: Duration::from_secs(60),
+            size_limit: 1 << 20,
+            faults: Faults::default(),
+        }
+    }
+}
+
+/// Rules that a test takes out to see that something fails without them. All stand; only the test kit changes that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Faults {
+    /// Callers take a flight's result whenever they arrived.
+    pub(crate) joins_anytime: bool,
+    /// A write returns as if its clear had been confirmed.
+    pub(crate) clears_unconfirmed: bool,
+}
+
+/// What one cache consists of.
+pub(crate) struct Core {
+    pub(crate) namespace: Namespace,
+    /// `None`: the cache is off.
+    pub(crate) store: Option<Arc<dyn Store>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) settings: Settings,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) breaker: Breaker,
+    pub(crate) healing: heal::Healing,
+    sites: RwLock<HashMap<usize, Arc<SiteState>>>,
+}
+
+/// What is known about one read site in this process.
+#[derive(Debug)]
+pub(crate) struct SiteState {
+    pub(crate) site: &'static ReadSite,
+    pub(crate) counters: Counters,
+    /// Hash of template shape and tags, to be combined with the value's schema.
+    pub(crate) seed: u64,
+    /// Moving average of the load time in microseconds; 0 when nothing was loaded yet.
+    typical: AtomicU64,
+}
+
+impl SiteState {
+    fn new(site: &'static ReadSite) -> Self {
+        Self { site, counters: Counters::default(), seed: put::seed(site), typical: AtomicU64::new(0) }
+    }
+
+    /// A load took this long.
+    pub(crate) fn took(&self, load: Duration) {
+        let new = u64::try_from(load.as_micros()).unwrap_or(u64::MAX).max(1);
+        let old = self.typical.load(Ordering::Relaxed);
+        let mean = if old == 0 { new } else { old - old / 8 + new / 8 };
+        self.typical.store(mean.max(1), Ordering::Relaxed);
+    }
+
+    /// How long others wait for a load before they load beside it: twice a typical one, at least a second (a pause of the
+    /// machine is no reason to load again), five when nothing is known.
+    pub(crate) fn patience(&self) -> Duration {
+        match self.typical.load(Ordering::Relaxed) {
+            0 => Duration::from_secs(5),
+            typical => Duration::from_micros(typical.saturating_mul(2)).clamp(MIN_PATIENCE, MAX_PATIENCE),
+        }
+    }
+
+    /// How long a lease lasts: long enough for a slow load, short enough that a dead loader does not keep an entry empty.
+    pub(crate) fn lease(&self) -> Duration {
+        (self.patience() * 2).max(Duration::from_secs(3))
+    }
+}
+
+const MIN_PATIENCE: Duration = Duration::from_secs(1);
+const MAX_PATIENCE: Duration = Duration::from_secs(30);
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("namespace", &self.namespace.as_str())
+            .field("store", &self.store.as_ref().map(|store| store.describe()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub(crate) fn new(
+        namespace: Namespace,
+        store: Option<Arc<dyn Store>>,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            namespace,
+            store,
+            clock,
+            rng,
+            settings,
+            flights: Arc::default(),
+            breaker: Breaker::default(),
+            healing: heal::Healing::default(),
+            sites: RwLock::default(),
+        }
+    }
+
+    /// The state of a site, made on first use.
+    pub(crate) fn site(&self, site: &'static ReadSite) -> Arc<SiteState> {
+        let at = std::ptr::from_ref(site).addr();
+        if let Some(state) = self.sites.read().unwrap_or_else(PoisonError::into_inner).get(&at) {
+            return state.clone();
+        }
+        let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
+        sites.entry(at).or_insert_with(|| Arc::new(SiteState::new(site))).clone()
+    }
+
+    /// Counters per template shape, in order of the shape.
+    pub(crate) fn counts(&self) -> std::collections::BTreeMap<String, Counts> {
+        let mut all = std::collections::BTreeMap::<String, Counts>::new();
+        for state in self.sites.read().unwrap_or_else(PoisonError::into_inner).values() {
+            *all.entry(shape(state.site.template)).or_default() += state.counters.snapshot();
+        }
+        all
+    }
+
+    /// A random number, for ids, tokens and generations.
+    pub(crate) fn random(&self) -> u64 {
+        self.rng.bits()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! A read: look, join, lead, load. Refuses to fail for the cache's sake: whatever goes wrong in it ends in a load.
+
+use std::any::TypeId;
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::load::{Obtained, Reader};
+use super::{Core, SiteState, put};
+use crate::codec;
+use crate::entry;
+use crate::flight::{self, Ending, Leader, Role, Shared, Waiter};
+use crate::freshness::{self, Proof, Stage, Wanted, may_take};
+use crate::key::{Namespace, Text};
+use crate::output::{Output, Payload, ValueOf};
+use crate::site::ReadSite;
+use crate::stampede::is_due_early;
+use crate::store::Found;
+use crate::subject::{EntryKey, Kind, Subject};
+
+/// Collects the tags of an entry.
+#[derive(Debug)]
+pub struct Tags {
+    namespace: Namespace,
+    tags: Vec<Subject>,
+}
+
+impl Tags {
+    /// The tag whose text `write` writes.
+    pub fn tag(&mut self, write: impl FnOnce(&mut Text)) {
+        self.tags.push(self.namespace.subject(Kind::Tag, write));
+    }
+}
+
+/// What one call of a cached function reads.
+pub(super) struct Plan {
+    pub(super) key: EntryKey,
+    pub(super) tags: Vec<Subject>,
+    pub(super) state: Arc<SiteState>,
+}
+
+impl Plan {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { fingerprint: self.key.field, full_key: self.key.subject.full(), tags: self.tags.len() }
+    }
+}
+
+/// An entry that may be served.
+pub(super) struct Alive<V> {
+    pub(super) value: Option<Arc<V>>,
+    due_early: bool,
+}
+
+enum Looked<V> {
+    Hit(Alive<V>),
+    Miss,
+}
+
+/// Reads through the cache; `load` is called at most once.
+pub(crate) async fn read<O, F>(
+    core: &Arc<Core>,
+    site: &'static ReadSite,
+    key: impl FnOnce(&mut Text),
+    tags: impl FnOnce(&mut Tags),
+    load: impl FnOnce() -> F,
+) -> O
+where
+    O: Output,
+    F: Future<Output = O>,
+{
+    if core.store().is_none() {
+        return load().await;
+    }
+    let state = core.site(site);
+    let mut collected = Tags { namespace: core.namespace.clone(), tags: Vec::new() };
+    tags(&mut collected);
+    let subject = core.namespace.subject(Kind::Entity, key);
+    let key = EntryKey { subject, field: put::field::<ValueOf<O>>(state.seed) };
+    let plan = Plan { key, tags: collected.tags, state };
+    Reader::<O> { core, plan: &plan, output: std::marker::PhantomData }.run(load).await
+}
+
+impl<O: Output> Reader<'_, O> {
+    async fn run<F: Future<Output = O>>(&self, load: impl FnOnce() -> F) -> O {
+        let counters = &self.plan.state.counters;
+        if let Looked::Hit(alive) = self.look().await {
+            if alive.due_early
+                && let Some(grant) = self.obtain_early().await
+            {
+                counters.refreshes.add();
+                return self.load_early(grant, alive.value, load).await;
+            }
+            if let Some(output) = Self::hand_out(alive.value) {
+                return output;
+            }
+        }
+        counters.misses.add();
+        self.join_or_lead(load).await
+    }
+
+    pub(super) fn hand_out(value: Option<Arc<ValueOf<O>>>) -> Option<O> {
+        O::Payload::unshare(value).map(O::wrap)
+    }
+
+    async fn look(&self) -> Looked<ValueOf<O>> {
+        let Some(store) = self.core.store() else { return Looked::Miss };
+        let counters = &self.plan.state.counters;
+        match self.core.ask(store.get(&self.plan.key, &self.plan.tags)).await {
+            Err(_) => {
+                counters.degraded.add();
+                Looked::Miss
+            }
+            Ok(found) => match self.open(&found) {
+                Some(alive) => {
+                    if alive.value.is_some() {
+                        counters.hits.add()
+                    } else {
+                        counters.negative_hits.add()
+                    }
+                    Looked::Hit(alive)
+                }
+                None => Looked::Miss,
+            },
+        }
+    }
+
+    /// The entry of an answer, if it is one that may be served here.
+    pub(super) fn open(&self, found: &Found) -> Option<Alive<ValueOf<O>>> {
+        let blob = found.blob.as_ref()?;
+        let counters = &self.plan.state.counters;
+        let Ok((header, payload)) = entry::decode(blob) else {
+            counters.undecodable.add();
+            return None;
+        };
+        freshness::usable(&header, found, self.plan.wanted()).ok()?;
+        let value = if header.negative { None } else { Some(self.decode(header.codec, &payload)?) };
+        if value.is_none() && !O::Payload::NEGATIVE {
+            return None;
+        }
+        let left = header.expires_at.since(found.now);
+        let stampede = self.plan.state.site.policy.stampede;
+        let due_early = is_due_early(left, header.load, stampede, self.core.rng.unit());
+        Some(Alive { value, due_early })
+    }
+
+    fn decode(&self, codec: u8, payload: &Bytes) -> Option<Arc<ValueOf<O>>> {
+        match codec::decode(codec, payload) {
+            Ok(value) => Some(Arc::new(value)),
+            Err(error) => {
+                self.plan.state.counters.undecodable.add();
+                tracing::debug!(%error, key = %self.plan.key.subject, "an entry does not decode; loading");
+                None
+            }
+        }
+    }
+
+    async fn join_or_lead<F: Future<Output = O>>(&self, load: impl FnOnce() -> F) -> O {
+        let counters = &self.plan.state.counters;
+        let key = flight::Key {
+            entry: self.plan.key.clone(),
+            value: TypeId::of::<ValueOf<O>>(),
+            negative: O::Payload::NEGATIVE,
+        };
+        let mut lost = 0;
+        loop {
+            let waiter = match self.core.flights.enter(&key, lost) {
+                Role::Lead(leader) => return self.lead(leader, load).await,
+                Role::Wait(waiter) => waiter,
+            };
+            match self.wait(waiter).await {
+                Waited::Took(output) => {
+                    counters.joined.add();
+                    return output;
+                }
+                Waited::LookAgain => {
+                    lost = 0;
+                    if let Looked::Hit(alive) = self.look().await
+                        && let Some(output) = Self::hand_out(alive.value)
+                    {
+                        return output;
+                    }
+                }
+                Waited::EnterAgain(now_lost) => lost = now_lost,
+                Waited::LoadBeside(_permit) => return self.load_unleased(load).await,
+            }
+        }
+    }
+
+    async fn wait(&self, mut waiter: Waiter) -> Waited<O> {
+        let (arrival, beside) = (waiter.arrival(), waiter.beside());
+        let impatient = async {
+            tokio::time::sleep(self.plan.state.patience()).await;
+            beside.clone().acquire_owned().await
+        };
+        let ending = tokio::select! {
+            biased;
+            ending = waiter.ending() => ending,
+            permit = impatient => return Waited::LoadBeside(permit.ok()),
+        };
+        match ending {
+            Ending::Landed(value, proof) => {
+                if (may_take(arrival, proof) || self.core.settings.faults.joins_anytime)
+                    && let Some(output) = Self::typed(value).and_then(Self::hand_out)
+                {
+                    return Waited::Took(output);
+                }
+                match proof {
+                    Proof::Load { filled: false } => Waited::EnterAgain(0),
+                    Proof::Load { filled: true } | Proof::Entry { .. } => Waited::LookAgain,
+                }
+            }
+            // One loader that fails or leaves says nothing about the next; two in a row do, and then nobody waits for
+            // another's loader, only for a place.
+            Ending::Lost(in_a_row) if in_a_row >= 2 => Waited::LoadBeside(beside.acquire_owned().await.ok()),
+            Ending::Lost(in_a_row) => Waited::EnterAgain(in_a_row),
+        }
+    }
+
+    fn typed(value: Shared) -> Option<Option<Arc<ValueOf<O>>>> {
+        match value {
+            None => Some(None),
+            Some(any) => any.downcast().ok().map(Some),
+        }
+    }
+
+    async fn lead<F: Future<Output = O>>(&self, leader: Leader, load: impl FnOnce() -> F) -> O {
+        let grant = match self.obtain(&leader).await {
+            Obtained::Entry(value, asked) => {
+                if let Some(output) = Self::hand_out(value.clone()) {
+                    leader.lands(value.map(|value| value as _), Proof::Entry { asked });
+                    return output;
+                }
+                None
+            }
+            Obtained::Grant(grant) => Some(grant),
+            Obtained::Nothing => {
+                // Nothing was awaited since the flight opened, or it was refused at once: let those who were woken
+                // together with this caller arrive while it is pending.
+                tokio::task::yield_now().await;
+                None
+            }
+        };
+        leader.reaches(Stage::Loading);
+        let (loaded, took) = self.load(load).await;
+        let payload = match loaded.split() {
+            Ok(payload) => payload,
+            Err(error) => {
+                self.plan.state.counters.load_errors.add();
+                return O::fail(error);
+            }
+        };
+        let value = payload.share();
+        leader.reaches(Stage::Sealed);
+        let filled = match grant {
+            Some(grant) => self.fill(grant, value.as_deref(), took).await,
+            None => false,
+        };
+        leader.lands(value.clone().map(|value| value as _), Proof::Load { filled });
+        Self::loaded(value)
+    }
+
+    /// The value that was just loaded, in the type it was loaded in.
+    pub(super) fn loaded(value: Option<Arc<ValueOf<O>>>) -> O {
+        Self::hand_out(value).expect("a payload that was taken apart can be put together again")
+    }
+}
+
+enum Waited<O> {
+    Took(O),
+    /// The flight ended with an entry that is not this caller's: one of its own may be there now.
+    LookAgain,
+    /// The flight ended without one; so many were lost in a row.
+    EnterAgain(u32),
+    /// Load without waiting any longer; the permit bounds how many do.
+    LoadBeside(Option<tokio::sync::OwnedSemaphorePermit>),
+}

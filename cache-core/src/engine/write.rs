@@ -1,0 +1,165 @@
+//! Fences a write before it becomes visible and clears it after. Refuses to say that a write is done before the store
+//! confirmed that no older value can be read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Core;
+use super::ask::within;
+use crate::entry::{self, Header};
+use crate::error::{StoreError, WriteError, WriteErrorKind};
+use crate::scope::Writes;
+use crate::stampede::jittered;
+use crate::store::{ClearRequest, MarkRequest, Marked, Origin, Put};
+use crate::subject::{Epoch, Kind, Subject, WriterId};
+
+/// Tags of a write keep their generation at least this long; fillers prolong it as their entries need.
+const TAG_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Pauses between attempts to clear.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A write whose subjects are fenced: nobody fills them and nobody is served from the cache. Dropped without a word, the
+/// fence stays, and readers lift it once the writer's transaction is known to be finished.
+#[must_use = "a fence stays until it is cleared or healed"]
+#[derive(Debug)]
+pub struct Fenced(Option<Fence>);
+
+#[derive(Debug)]
+struct Fence {
+    core: Arc<Core>,
+    writer: WriterId,
+    subjects: Vec<Subject>,
+    puts: Vec<Put>,
+}
+
+impl Core {
+    /// Marks everything a write changes. Nothing of the write may become visible before this returned `Ok`.
+    pub(crate) async fn fence(
+        self: &Arc<Self>,
+        writes: Writes,
+        origin: Origin,
+    ) -> Result<Fenced, WriteError> {
+        let Some(store) = self.store().filter(|_| !writes.subjects.is_empty()) else {
+            return Ok(Fenced(None));
+        };
+        let writer = WriterId(u128::from(self.random()) << 64 | u128::from(self.random()));
+        // Armed while the mark is under way: a caller that goes away, or an answer that never comes, leaves a fence that
+        // nobody needs.
+        let mut undo = Undo(Some(Fence {
+            core: self.clone(),
+            writer,
+            subjects: writes.subjects.clone(),
+            puts: Vec::new(),
+        }));
+        let request = MarkRequest {
+            writer,
+            origin: &origin,
+            subjects: &writes.subjects,
+            seed: self.random(),
+            tag_ttl: TAG_TTL,
+        };
+        let marked = within(self.settings.mark_deadline, store.mark(request)).await;
+        let marked = marked.map_err(|error| WriteError::new(WriteErrorKind::Unfenced, Some(error)))?;
+        let Some(mut fence) = undo.0.take() else { return Ok(Fenced(None)) };
+        fence.puts = self.puts(writes.puts, &fence.subjects, &marked);
+        Ok(Fenced(Some(fence)))
+    }
+
+    fn puts(&self, pending: Vec<crate::scope::Pending>, subjects: &[Subject], marked: &Marked) -> Vec<Put> {
+        let epoch_of = |subject: &Subject| {
+            let at = subjects.iter().position(|s| s == subject && s.kind() == Kind::Entity)?;
+            marked.epochs.get(at).copied()
+        };
+        let fits = |put: &crate::scope::Pending| put.payload.len() <= self.settings.size_limit;
+        let ready = pending.into_iter().filter(fits).filter_map(|put| {
+            let epoch = epoch_of(&put.key.subject)?;
+            Some(self.ready(put, epoch, marked))
+        });
+        ready.collect()
+    }
+
+    fn ready(&self, put: crate::scope::Pending, epoch: Epoch, marked: &Marked) -> Put {
+        let ttl = jittered(put.policy.ttl, put.policy.jitter, self.rng.unit());
+        let header = Header {
+            codec: put.codec,
+            negative: false,
+            epoch,
+            fingerprint: put.key.field,
+            made_at: marked.now,
+            expires_at: marked.now.after(ttl),
+            // Nobody loaded it: an early refresh would have no load to pay for, so XFetch waits for the expiry.
+            load: Duration::ZERO,
+            tags: Vec::new(),
+            full_key: put.key.subject.full().map(Into::into),
+        };
+        Put { blob: entry::encode(&header, &put.payload), key: put.key, ttl, epoch }
+    }
+}
+
+/// Lifts the fence of a mark that was given up.
+struct Undo(Option<Fence>);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        Fenced(self.0.take()).lift();
+    }
+}
+
+impl Fenced {
+    /// The write became visible: lifts the fence, drops what was stored before it, and installs what may be installed.
+    /// Carries on in the background when the caller goes away or has waited long enough.
+    ///
+    /// # Errors
+    /// [`WriteErrorKind::Unclear`] when the store did not confirm in time: the write was made.
+    pub async fn clear(self) -> Result<(), WriteError> {
+        let Some(fence) = self.0 else { return Ok(()) };
+        let core = fence.core.clone();
+        let clearing = tokio::spawn(fence.clear_for_ever());
+        if core.settings.faults.clears_unconfirmed {
+            return Ok(());
+        }
+        match tokio::time::timeout(core.settings.clear_wait, clearing).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(WriteError::new(WriteErrorKind::Unclear, None)),
+        }
+    }
+
+    /// The write was rolled back: lifts the fence in the background.
+    pub fn lift(self) {
+        if let (Some(mut fence), Ok(runtime)) = (self.0, tokio::runtime::Handle::try_current()) {
+            fence.puts.clear();
+            runtime.spawn(fence.clear_for_ever());
+        }
+    }
+
+    /// The outcome is unknown: leaves the fence standing until a reader learns from the database how it ended.
+    pub fn abandon(self) {}
+}
+
+impl Fence {
+    async fn clear_for_ever(self) {
+        let mut pause = FIRST_PAUSE;
+        let mut warned = false;
+        while let Err(error) = self.clear_once().await {
+            if !warned {
+                warned = true;
+                tracing::warn!(%error, writer = %self.writer, "a write's entries are not cleared yet; trying on");
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    async fn clear_once(&self) -> Result<(), StoreError> {
+        let Some(store) = self.core.store() else { return Ok(()) };
+        let request = ClearRequest {
+            writer: self.writer,
+            subjects: &self.subjects,
+            puts: &self.puts,
+            seed: self.core.random(),
+            tag_ttl: TAG_TTL,
+        };
+        within(self.core.settings.mark_deadline, store.clear(request)).await.map(drop)
+    }
+}

@@ -1,0 +1,168 @@
+//! One running load and its waiters. Refuses to decide who may take the result ([`crate::freshness`] does) and to hold
+//! anything of the caller's: no loader, no error, nothing borrowed.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::freshness::{Arrival, Proof, Stage};
+use crate::subject::EntryKey;
+
+/// Loads of one key that may run in one process at once: one flight, and callers who waited too long for it.
+pub(crate) const MAX_LOADS: usize = 3;
+
+/// A shared value of a type that only the callers know; `None` says "there is none".
+pub(crate) type Shared = Option<Arc<dyn Any + Send + Sync>>;
+
+/// How a flight ended.
+#[derive(Clone)]
+pub(crate) enum Ending {
+    /// With a value and what it rests on.
+    Landed(Shared, Proof),
+    /// Its leader failed, or left before the end. How many did so in a row.
+    Lost(u32),
+}
+
+struct Progress {
+    stage: Stage,
+    asked: u64,
+    ending: Option<Ending>,
+}
+
+/// What a flight is for: an entry, read as one type.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) entry: EntryKey,
+    pub(crate) value: TypeId,
+    /// Whether the callers can be told that there is none.
+    pub(crate) negative: bool,
+}
+
+struct Flight {
+    progress: watch::Sender<Progress>,
+    lost_before: u32,
+    /// Permits for loads beside the flight's own.
+    beside: Arc<Semaphore>,
+}
+
+/// The flights of one process.
+#[derive(Default)]
+pub(crate) struct Flights(Mutex<HashMap<Key, Arc<Flight>>>);
+
+/// A caller's part in a flight.
+pub(crate) enum Role {
+    /// It loads, and the others wait for it.
+    Lead(Leader),
+    /// It waits.
+    Wait(Waiter),
+}
+
+impl Flights {
+    fn map(&self) -> MutexGuard<'_, HashMap<Key, Arc<Flight>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Joins the running flight for this key, or starts one. `lost` is how many flights in a row this caller saw end
+    /// without a result.
+    pub(crate) fn enter(self: &Arc<Self>, key: &Key, lost: u32) -> Role {
+        match self.map().entry(key.clone()) {
+            Entry::Occupied(running) => {
+                let flight = running.get();
+                let events = flight.progress.subscribe();
+                let arrival = {
+                    let progress = events.borrow();
+                    Arrival { stage: progress.stage, asked: progress.asked }
+                };
+                Role::Wait(Waiter { events, arrival, beside: flight.beside.clone() })
+            }
+            Entry::Vacant(free) => {
+                let flight = Arc::new(Flight {
+                    progress: watch::Sender::new(Progress { stage: Stage::Pending, asked: 0, ending: None }),
+                    lost_before: lost,
+                    beside: Arc::new(Semaphore::new(MAX_LOADS - 1)),
+                });
+                free.insert(flight.clone());
+                Role::Lead(Leader { flights: self.clone(), key: key.clone(), flight, landed: false })
+            }
+        }
+    }
+}
+
+/// The caller that loads. Dropped before it landed, it sets its waiters free.
+pub(crate) struct Leader {
+    flights: Arc<Flights>,
+    key: Key,
+    flight: Arc<Flight>,
+    landed: bool,
+}
+
+impl Leader {
+    /// About to send a command that may answer with an entry; gives its number. Whoever arrives from now on may not take
+    /// what it answers.
+    pub(crate) fn asks(&self) -> u64 {
+        let mut number = 0;
+        self.flight.progress.send_modify(|progress| {
+            progress.asked += 1;
+            number = progress.asked;
+        });
+        number
+    }
+
+    /// About to poll the loader for the first time, or (`Sealed`) about to send the fill.
+    pub(crate) fn reaches(&self, stage: Stage) {
+        self.flight.progress.send_modify(|progress| progress.stage = stage);
+    }
+
+    /// The end, with a value.
+    pub(crate) fn lands(mut self, value: Shared, proof: Proof) {
+        self.landed = true;
+        self.end(Ending::Landed(value, proof));
+    }
+
+    fn end(&self, ending: Ending) {
+        // Out of the map first: who comes now starts the next flight, whatever the waiters of this one do.
+        self.flights.map().remove(&self.key);
+        // Nobody can come any more, so nobody waiting means that the value is the leader's alone.
+        if self.flight.progress.receiver_count() > 0 {
+            self.flight.progress.send_modify(|progress| progress.ending = Some(ending));
+        }
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.end(Ending::Lost(self.flight.lost_before + 1));
+        }
+    }
+}
+
+/// A caller that waits.
+pub(crate) struct Waiter {
+    events: watch::Receiver<Progress>,
+    arrival: Arrival,
+    beside: Arc<Semaphore>,
+}
+
+impl Waiter {
+    /// When it came.
+    pub(crate) fn arrival(&self) -> Arrival {
+        self.arrival
+    }
+
+    /// Permits to load without waiting any longer.
+    pub(crate) fn beside(&self) -> Arc<Semaphore> {
+        self.beside.clone()
+    }
+
+    /// The flight's end.
+    pub(crate) async fn ending(&mut self) -> Ending {
+        match self.events.wait_for(|progress| progress.ending.is_some()).await {
+            Ok(progress) => progress.ending.clone().unwrap_or(Ending::Lost(1)),
+            Err(_) => Ending::Lost(1),
+        }
+    }
+}

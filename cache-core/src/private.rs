@@ -1,0 +1,108 @@
+//! What generated code names. Not for people: it may change in any release.
+
+use std::future::Future;
+
+pub use bytes::Bytes;
+pub use inventory;
+pub use std::time::Duration;
+
+pub use crate::cache::Cache;
+pub use crate::engine::{Fenced, Tags};
+pub use crate::error::WriteError;
+pub use crate::key::{KeyPart, Text};
+pub use crate::output::{Cacheable, Item, Output, Payload, ValueOf};
+pub use crate::policy::{Policy, Stampede};
+pub use crate::schema::{Schema, Walker};
+pub use crate::scope::{Expected, FromWriteError, OpenScope, ReadSource, Recording, ViaFrom, WriteScope};
+pub use crate::site::{Coverage, Location, ReadSite, Site, WriteSite};
+pub use crate::subject::{Kind, Subject};
+use crate::{engine, scope::Writes, store::Origin};
+
+/// The cache of a holder.
+pub fn cache_of<C: AsRef<Cache> + ?Sized>(holder: &C) -> &Cache {
+    holder.as_ref()
+}
+
+/// A cached read.
+pub async fn read<O: Output, F: Future<Output = O>>(
+    cache: &Cache,
+    site: &'static ReadSite,
+    key: impl FnOnce(&mut Text),
+    tags: impl FnOnce(&mut Tags),
+    load: impl FnOnce() -> F,
+) -> O {
+    engine::read(&cache.0, site, key, tags, load).await
+}
+
+/// Counts a read that runs past the cache because it is inside a transaction.
+pub fn bypassed(cache: &Cache, site: &'static ReadSite) {
+    cache.0.site(site).counters.bypasses.add();
+}
+
+/// Whether reads from this source may see uncommitted changes.
+pub fn inside_transaction<M, S: ReadSource<M> + ?Sized>(source: &S) -> bool {
+    source.inside_transaction()
+}
+
+/// Records the value of a write-through.
+pub fn put<O: Output>(recording: &Recording, template: &str, subject: &Subject, output: &O) {
+    engine::put(recording, template, subject, output);
+}
+
+/// Collects the subjects of a write that no transaction covers.
+#[derive(Debug)]
+pub struct Subjects<'a> {
+    cache: &'a Cache,
+    writes: Writes,
+}
+
+impl Subjects<'_> {
+    fn touch(&mut self, kind: Kind, write: impl FnOnce(&mut Text)) {
+        let subject = self.cache.namespace().subject(kind, write);
+        if !self.writes.subjects.contains(&subject) {
+            self.writes.subjects.push(subject);
+        }
+    }
+
+    /// A thing the write changes.
+    pub fn key(&mut self, write: impl FnOnce(&mut Text)) {
+        self.touch(Kind::Entity, write);
+    }
+
+    /// A tag the write changes.
+    pub fn tag(&mut self, write: impl FnOnce(&mut Text)) {
+        self.touch(Kind::Tag, write);
+    }
+}
+
+/// Fences a write that commits by itself.
+pub async fn fence_around(
+    cache: &Cache,
+    subjects: impl FnOnce(&mut Subjects<'_>),
+) -> Result<Fenced, WriteError> {
+    let mut collected = Subjects { cache, writes: Writes::default() };
+    subjects(&mut collected);
+    cache.fence(collected.writes, Origin::none()).await
+}
+
+/// Ends a write that committed by itself: clears if its outcome is known, else leaves the fence.
+pub async fn settle<T, E: FromWriteError<M>, M>(fenced: Fenced, result: Result<T, E>) -> Result<T, E> {
+    match result {
+        Ok(value) => fenced.clear().await.map(|()| value).map_err(E::from_write_error),
+        Err(error) if error.settled() => {
+            // The caller's error is the news; an unconfirmed clear goes on in the background.
+            let _ = fenced.clear().await;
+            Err(error)
+        }
+        Err(error) => {
+            fenced.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// A type with a key of its own (`#[cacheable(key = "…")]`).
+pub trait Keyed {
+    /// The key's template.
+    const TEMPLATE: &'static str;
+}

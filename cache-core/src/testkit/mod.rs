@@ -1,0 +1,1 @@
+//! Tools for testing code that caches, and the tests of this crate.
