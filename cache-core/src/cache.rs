@@ -39,7 +39,6 @@ impl AsRef<Cache> for Cache {
 
 impl Cache {
     /// Starts building a cache whose names begin with this namespace: 1 to 32 of `a-z`, `0-9`, `-`, `_` and `.`.
-    #[must_use]
     pub fn builder(namespace: &str) -> Builder {
         Builder::new(namespace)
     }
