@@ -1,1 +1,36 @@
-//! Placeholder.
+//! Private Postgres, Redis and memcached servers and a fault proxy, for tests, tools and examples. Knows no client library and no runtime.
+//!
+//! A server is found on `PATH` or in the usual distribution folders, installed by the system's package manager when it is
+//! missing and that is allowed, started on a free port of 127.0.0.1 with its files in a temporary folder, and stopped when
+//! its handle is dropped. It does not outlive its parent either, even one killed with `kill -9`: a small shell process
+//! holds the other end of a pipe and cleans up when the pipe closes.
+//!
+//! * [`database_url`], [`fresh_database`] and [`redis_url`]: one shared server a process; `DATABASE_URL` and `REDIS_URL` win.
+//! * [`Postgres`], [`Redis`], [`Memcached`]: a server of one's own, to stop, restart, pause, resume and kill.
+//! * [`FaultProxy`]: stands before a server; counts what passes, and cuts, refuses, stalls, delays or swallows it.
+//!
+//! Everything here blocks its thread, for a second at most once servers are installed. Unix only.
+
+mod error;
+mod find;
+mod folder;
+mod install;
+mod instance;
+mod memcached;
+mod port;
+mod postgres;
+mod process;
+mod proxy;
+mod random;
+mod redis;
+mod shared;
+mod url;
+mod user;
+
+pub use error::Error;
+pub use memcached::Memcached;
+pub use postgres::{Postgres, PostgresOptions};
+pub use proxy::{FaultProxy, Traffic};
+pub use random::unique_name;
+pub use redis::{Redis, RedisOptions};
+pub use shared::{database_url, fresh_database, redis_url};
