@@ -10,11 +10,15 @@ while read -r word value; do
     done) exit 0 ;;
     esac
 done
+# In a container whose first process collects nobody, an ended server stays a zombie.
+runs() {
+    kill -s 0 "$pid" && ! grep -qs '^State:[[:space:]]*Z' "/proc/$pid/status"
+}
 if [ -n "$pid" ]; then
     kill -s "$signal" "$pid"
     kill -s CONT "$pid"
     turns=0
-    while kill -s 0 "$pid" && [ "$turns" -lt 80 ]; do
+    while runs && [ "$turns" -lt 80 ]; do
         sleep 0.1
         turns=$((turns + 1))
     done
