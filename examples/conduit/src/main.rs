@@ -1,1 +1,42 @@
-fn main() {}
+//! Runs Conduit: reads the options, starts the application, serves until it is told to stop.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+use conduit::{App, Config};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
+    match run(Config::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("conduit: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(config: Config) -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind((config.host.as_str(), config.port))
+        .await
+        .map_err(|error| format!("cannot listen on {}:{}: {error}", config.host, config.port))?;
+    // From here on a signal is a request to stop, also while starting.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stop = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let app = App::start(config).await?;
+    println!("conduit listens on http://{}/api", listener.local_addr()?);
+    println!("  database  {}", app.database());
+    app.serve(listener, stop).await?;
+    println!("conduit has stopped");
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! What can be chosen from outside, and what is chosen otherwise.
+
+use clap::{Parser, ValueEnum};
+
+use crate::PasswordCost;
+
+/// The RealWorld ("Conduit") backend: users, articles, comments, favourites and feeds over HTTP and Postgres.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "conduit", version)]
+pub struct Config {
+    /// Postgres to use, e.g. postgres://user:password@localhost/conduit
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+
+    /// Redis to use, e.g. redis://localhost:6379
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub redis_url: Option<String>,
+
+    /// Whether reads are cached; the answers are the same, byte for byte
+    #[arg(long, env = "CACHE", value_name = "SWITCH", default_value = "on")]
+    pub cache: CacheSwitch,
+
+    /// Address to listen on
+    #[arg(long, env = "CONDUIT_HOST", value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub host: String,
+
+    /// Port to listen on; 0 takes any free one
+    #[arg(long, env = "PORT", default_value_t = 3000)]
+    pub port: u16,
+
+    /// Connections to Postgres at most
+    #[arg(long, env = "DATABASE_CONNECTIONS", value_name = "COUNT", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub database_connections: u32,
+
+    /// Secret that signs tokens, the same for all instances; unset, a random one that lives as long as the process
+    #[arg(long, env = "JWT_SECRET", hide_env_values = true, value_name = "SECRET")]
+    pub jwt_secret: Option<String>,
+
+    /// What hashing a password costs. Not a command-line option: only tests have a reason to lower it.
+    #[arg(skip)]
+    pub password_cost: PasswordCost,
+}
+
+/// Whether reads go through the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CacheSwitch {
+    /// Through the cache.
+    On,
+    /// Straight to Postgres.
+    Off,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_listen_on_port_3000_with_the_cache_on() {
+        let config = Config::try_parse_from(["conduit", "--database-url", "postgres://localhost/x"]).unwrap();
+        assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 3000));
+        assert_eq!(config.cache, CacheSwitch::On);
+        assert_eq!(config.password_cost, PasswordCost::Recommended);
+    }
+
+    #[test]
+    fn an_unknown_cache_switch_is_refused_with_the_possible_ones() {
+        let error = Config::try_parse_from(["conduit", "--cache", "maybe"]).unwrap_err().to_string();
+        assert!(error.contains("on, off"), "{error}");
+    }
+}
