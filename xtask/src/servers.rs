@@ -8,20 +8,29 @@ use crate::cargo::{Cargo, say};
 
 /// `cargo test` with one Postgres and one Redis for all test programs. The servers end with this process, however it ends.
 pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
-    let database = provided("Postgres", "DATABASE_URL", database_url)?;
-    let redis = provided("Redis", "REDIS_URL", redis_url)?;
+    let (database, redis) = urls()?;
     Cargo::new(test_arguments(arguments)).env("DATABASE_URL", &database).env("REDIS_URL", &redis).run()
 }
 
 /// Starts both and waits for the end of this process.
 pub(crate) fn run() -> Result<(), String> {
-    let database = provided("Postgres", "DATABASE_URL", database_url)?;
-    let redis = provided("Redis", "REDIS_URL", redis_url)?;
+    let (database, redis) = urls()?;
     println!("export DATABASE_URL='{database}'");
     println!("export REDIS_URL='{redis}'");
     say("running; Ctrl-C stops them");
     loop {
         thread::park();
+    }
+}
+
+/// Asks for both before it gives up, so that the user hears of everything that is missing at once.
+fn urls() -> Result<(String, String), String> {
+    let database = provided("Postgres", "DATABASE_URL", database_url);
+    let redis = provided("Redis", "REDIS_URL", redis_url);
+    match (database, redis) {
+        (Ok(database), Ok(redis)) => Ok((database, redis)),
+        (Err(one), Err(other)) => Err(format!("{one}\nerror: {other}")),
+        (Err(error), _) | (_, Err(error)) => Err(error),
     }
 }
 

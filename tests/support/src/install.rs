@@ -118,11 +118,20 @@ pub(crate) fn find_or_install<T>(
 }
 
 fn install<T>(software: Software, find: &impl Fn() -> Option<T>) -> Result<(), String> {
-    let Some(packager) = PACKAGERS.iter().find(|packager| find::on_path(packager.program)) else {
-        return Err(format!("install {} and see that it is on PATH", software.described()));
-    };
+    match PACKAGERS.iter().find(|packager| find::on_path(packager.program)) {
+        Some(packager) => install_with(packager, software, find),
+        None => Err(format!("install {} and see that it is on PATH", software.described())),
+    }
+}
+
+fn install_with<T>(
+    packager: &Packager,
+    software: Software,
+    find: &impl Fn() -> Option<T>,
+) -> Result<(), String> {
     let packages = packager.packages(software);
-    let by_hand = format!("`{} {} {}`", packager.program, packager.install.join(" "), packages[0]);
+    let verb = packager.install.first().copied().unwrap_or_default();
+    let by_hand = format!("`{} {verb} {}`", packager.program, packages[0]);
     let prefix = packager.prefix().ok_or_else(|| match packager.privilege {
         Privilege::Root => format!("install it as root with {by_hand} (no root, no password-less sudo)"),
         Privilege::NotRoot => format!("install it with {by_hand} (not as root)"),
@@ -221,6 +230,32 @@ mod tests {
                 assert!(!packager.packages(software).is_empty(), "{} {software:?}", packager.program);
             }
         }
+    }
+
+    /// A manager that is a shell script: it "installs" the package `exit 0` and no other.
+    fn shell(redis: &'static [&'static str]) -> Packager {
+        let privilege = if user::is_root() { Privilege::Root } else { Privilege::NotRoot };
+        let (program, install) = ("sh", &["-c"]);
+        Packager { program, refresh: &["-c", "exit 4"], install, privilege, redis, ..PACKAGERS[0] }
+    }
+
+    #[test]
+    fn the_first_package_that_can_be_installed_is_enough() {
+        let absent = || None::<()>;
+        assert!(install_with(&shell(&["exit 3", "exit 0"]), Software::Redis, &absent).is_ok());
+        assert!(install_with(&shell(&["exit 0", "exit 3"]), Software::Redis, &absent).is_ok());
+    }
+
+    #[test]
+    fn a_failed_installation_that_left_the_program_is_good_enough() {
+        assert!(install_with(&shell(&["exit 3"]), Software::Redis, &|| Some(())).is_ok());
+    }
+
+    #[test]
+    fn a_failed_installation_says_what_the_manager_said() {
+        let packager = shell(&["exit 3", "echo no space left >&2; exit 5"]);
+        let error = install_with(&packager, Software::Redis, &|| None::<()>).unwrap_err();
+        assert!(error.contains("exit status: 5, no space left"), "{error}");
     }
 
     #[test]

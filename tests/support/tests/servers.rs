@@ -6,6 +6,7 @@ use std::{
     env,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -185,6 +186,27 @@ fn urls_from_the_environment_win() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("urls: postgres://db.example/app redis://cache.example/0"), "{said}");
+}
+
+/// Some machines have a `postgres` on `PATH` that tells its version and then does something else.
+#[test]
+fn an_installation_that_does_not_work_is_passed_over() {
+    let folder = env::temp_dir().join(unique_name("cache_wrapper"));
+    std::fs::create_dir(&folder).unwrap();
+    for program in ["postgres", "initdb"] {
+        let path = folder.join(program);
+        let script = "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\necho wrapped >&2\nexit 1\n";
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let rest = env::var("PATH").unwrap();
+    let output = this_test_alone("helper_prints_the_urls")
+        .env("PATH", format!("{}:{rest}", folder.display()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("urls: postgres://postgres@127.0.0.1:"), "{said}");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

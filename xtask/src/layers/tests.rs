@@ -134,9 +134,3 @@ fn paths_in_code_count_and_visibilities_and_comments_do_not() {
     assert_eq!(imports("engine", "/// [`crate::cache::Cache`]\nconst S: &str = \"crate::cache\";"), [""; 0]);
     assert_eq!(imports("engine", "for x in crate::key::all() {}"), ["key::all@1"]);
 }
-
-#[test]
-fn the_real_crate_keeps_its_layers() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    assert_eq!(check(&sources(root, Path::new("cache-core/src")).unwrap()).faults, [""; 0]);
-}
