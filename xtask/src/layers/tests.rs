@@ -34,6 +34,12 @@ fn an_upward_import_is_reported_with_its_file_and_line() {
 }
 
 #[test]
+fn a_line_with_one_mistake_is_reported_once() {
+    assert_eq!(faults("key.rs", "use crate::cache::{Cache, Mode};").len(), 1);
+    assert_eq!(faults("key.rs", "use crate::cache::Cache;\nuse crate::cache::Mode;").len(), 2);
+}
+
+#[test]
 fn mechanisms_may_not_import_each_other() {
     assert_eq!(faults("l1/mod.rs", "fn f() { crate::flight::join() }").len(), 1);
     assert_eq!(faults("l1/map.rs", "use super::super::flight;").len(), 1);
