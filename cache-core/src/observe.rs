@@ -64,7 +64,7 @@ counters! {
     undecodable,
     /// Values over the size limit, returned but not stored.
     oversized,
-    /// Reads inside a transaction: neither served from nor put into the cache.
+    /// Reads inside a transaction or under `bypass`: neither served from nor put into the cache.
     bypasses,
 }
 

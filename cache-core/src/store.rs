@@ -4,7 +4,8 @@
 //! # Invariants every store keeps
 //! * **I1** An entry exists only if no fence stood when it was filled; a mark deletes the subject's entries in the same
 //!   atomic step. So presence is validity.
-//! * **I2** A fill needs the exact live token; a mark deletes all of a subject's tokens.
+//! * **I2** A fill needs the exact token that is stored; a mark deletes all of a subject's tokens. A token past its deadline
+//!   may be replaced by the next lease; until it is, it still fills, since no mark can have come in between.
 //! * **I3** A fence belongs to one writer id; nobody else's clear lifts it.
 //!
 //! The conformance suite of the test kit shows a store's author whether his store keeps them.
@@ -231,7 +232,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// tags are read, or made, before the answer; a token that was granted while a tag is fenced is given back.
     fn lease<'a>(&'a self, request: LeaseRequest<'a>) -> StoreResult<'a, Leased>;
 
-    /// Stores an entry if no fence stands and the token is the live one; drops the token.
+    /// Stores an entry if no fence stands and the token is the stored one, lapsed or not; drops the token.
     fn fill<'a>(&'a self, request: FillRequest<'a>) -> StoreResult<'a, Filled>;
 
     /// Gives a lease back without filling, so that the next reader need not wait for it to lapse. A token that is not the

@@ -107,9 +107,10 @@ impl SiteState {
         }
     }
 
-    /// How long a lease lasts: long enough for a slow load, short enough that a dead loader does not keep an entry empty.
+    /// How long a lease keeps others from loading: longer than they wait, short enough that a dead loader does not keep an
+    /// entry empty. A load that takes longer still fills unless somebody took over.
     pub(crate) fn lease(&self) -> Duration {
-        (self.patience() * 2).max(Duration::from_secs(3))
+        self.patience() * 2
     }
 }
 
@@ -171,5 +172,5 @@ impl Core {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testkit"))]
 mod tests;

@@ -1,1 +1,13 @@
-//! Tools for testing code that caches, and the tests of this crate.
+//! Tools for testing code that caches: freshness and load assertions, a stopped clock, a store that fails on command.
+//!
+//! Enable the feature `testkit` in `[dev-dependencies]`. The tests of this crate are written with it.
+
+mod assert;
+mod chaos;
+mod clock;
+mod sabotage;
+
+pub use assert::{Changed, catalogue_is_clean, loads_of};
+pub use chaos::{ChaosStore, Command, Held};
+pub use clock::StoppedClock;
+pub use sabotage::Rule;

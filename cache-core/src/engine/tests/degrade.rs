@@ -1,0 +1,78 @@
+//! A store that is gone, slow or confused.
+
+use super::*;
+use crate::testkit::Command;
+
+#[tokio::test]
+async fn without_a_store_reads_are_loaded_and_afterwards_all_is_as_before() {
+    let world = World::new();
+    let a = world.instance();
+    a.find().await;
+    world.store.down();
+    for _ in 0..10 {
+        assert_eq!(a.find().await, Some(1));
+    }
+    let asked = world.store.count(Command::Get) + world.store.count(Command::Lease);
+    assert!(asked <= 5, "the breaker opened: {asked} commands were sent");
+    world.store.up();
+    world.clock.advance(Duration::from_millis(250));
+    assert_eq!(a.find().await, Some(1));
+    let stats = a.cache.stats().total();
+    assert_eq!((stats.hits, stats.loads), (1, 11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_costs_a_read_its_deadline_and_no_more() {
+    let world = World::new();
+    let a = world.instance();
+    a.find().await;
+    world.store.stall();
+    let since = tokio::time::Instant::now();
+    assert_eq!(a.find().await, Some(1));
+    // One deadline for the get, one for the lease.
+    assert_eq!(since.elapsed(), Duration::from_millis(100));
+    world.store.flow();
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(a.find().await, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_whose_answer_is_lost_does_not_keep_the_entry_empty() {
+    let world = World::new();
+    let a = world.instance();
+    world.store.lose_reply(Command::Lease);
+    assert_eq!(a.find().await, Some(1));
+    until(|| world.store.count(Command::Release) == 1).await;
+    assert_eq!(a.find().await, Some(1));
+    let stats = a.cache.stats().total();
+    assert_eq!((stats.fills, stats.lease_waits_exceeded), (1, 0));
+}
+
+#[tokio::test]
+async fn a_store_that_lost_its_data_serves_nothing_from_before() {
+    let world = World::new();
+    let a = world.instance();
+    a.find().await;
+    world.memory.lose_everything();
+    a.commit(2);
+    assert_eq!(a.find().await, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_loader_of_another_instance_is_waited_for_only_so_long() {
+    let world = World::new();
+    let (a, b) = (world.instance(), world.instance());
+    let fill = world.store.hold(Command::Fill);
+    let dead = a.spawn_find();
+    fill.reached().await;
+    let alive = b.spawn_find();
+    until(|| b.cache.stats().total().misses == 1).await;
+    // The engine's clock is the stopped one, so the wait is over when it says so.
+    for _ in 0..20 {
+        world.clock.advance(Duration::from_millis(500));
+        tokio::time::advance(Duration::from_millis(500)).await;
+    }
+    assert_eq!(promptly(alive).await.unwrap(), Some(1));
+    dead.abort();
+    assert_eq!(b.cache.stats().total().loads, 1);
+}
