@@ -1,10 +1,13 @@
 //! The handle that users hold. Refuses to do anything itself; the engine does.
 
+mod builder;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::builder::Builder;
+pub use builder::Builder;
+
 use crate::engine::{Core, Fenced};
 use crate::error::WriteError;
 use crate::heal::Healer;

@@ -22,8 +22,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::store::TagStamp;
-use crate::subject::{Epoch, Generation};
+use crate::subject::{Epoch, Generation, TagStamp};
 use crate::time::StoreTime;
 
 /// Where the epoch stands in an entry, for stores that compare it (8 bytes, little-endian).

@@ -1,7 +1,8 @@
 //! Decides whether a value may be served to whom. Pure: no I/O, no clock, no locks.
 
 use crate::entry::Header;
-use crate::store::{Found, TagStamp};
+use crate::store::Found;
+use crate::subject::TagStamp;
 
 /// What an entry must be to answer a read.
 #[derive(Clone, Copy, Debug)]

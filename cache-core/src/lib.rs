@@ -12,7 +12,6 @@
 pub mod __private;
 pub mod backend;
 mod breaker;
-mod builder;
 mod cache;
 pub mod catalogue;
 pub mod codec;
@@ -39,11 +38,10 @@ pub mod testkit;
 pub mod time;
 
 pub use backend::memory::MemoryStore;
-pub use builder::Builder;
-pub use cache::{Cache, Stats};
+pub use cache::{Builder, Cache, Stats};
 pub use engine::Fenced;
 pub use error::{BuildError, StoreError, WriteError};
 pub use key::KeyPart;
 pub use mode::bypass;
-pub use output::Cacheable;
+pub use schema::Cacheable;
 pub use scope::{ReadSource, WriteScope};

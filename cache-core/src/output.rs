@@ -1,53 +1,9 @@
 //! What a cached function may return: `T`, `Arc<T>`, `Option` of either, and `Result` of any of those. Refuses to look
 //! inside values; it only takes the wrapping off and puts it on again.
 
-use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use crate::schema::Schema;
-
-/// A type that may be an entry's value. Derive it; containers of described types have it already.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be cached",
-    label = "this type has no schema fingerprint",
-    note = "add `#[derive(Clone, serde::Serialize, serde::Deserialize, cache_core::Cacheable)]` to your own types; wrap foreign ones in a newtype"
-)]
-pub trait Cacheable: Schema + Serialize + DeserializeOwned + Any + Send + Sync {}
-
-macro_rules! cacheable {
-    ($($type:ty),*) => {$( impl Cacheable for $type {} )*};
-}
-
-cacheable!(i8, i16, i32, i64, i128, u8, u16, u32, u64, u128, f32, f64, bool, char, String);
-
-/// A described type that may stand inside a container.
-macro_rules! containers {
-    ($($type:ty where <$($part:ident $(: $bound:path)?),+> $(and $extra:ident)?),* $(,)?) => {$(
-        impl<$($part,)+ $($extra)?> Cacheable for $type
-        where
-            $($part: Schema + Serialize + DeserializeOwned + Send + Sync $(+ $bound)?,)+
-            $($extra: BuildHasher + Default + Send + Sync + 'static,)?
-            Self: Serialize + DeserializeOwned,
-        {}
-    )*};
-}
-
-containers! {
-    Vec<T> where <T>,
-    BTreeMap<K, V> where <K: Ord, V>,
-    BTreeSet<T> where <T: Ord>,
-    HashMap<K, V, S> where <K, V> and S,
-    HashSet<T, S> where <T> and S,
-    (A,) where <A>,
-    (A, B) where <A, B>,
-    (A, B, C) where <A, B, C>,
-    (A, B, C, D) where <A, B, C, D>,
-}
+use crate::schema::Cacheable;
 
 /// A value, alone or shared.
 #[diagnostic::on_unimplemented(

@@ -1,12 +1,20 @@
 //! Fingerprints of value types: a changed struct never decodes an old entry. Refuses `type_name` (it changes with the
 //! compiler) and const recursion (it fails on cyclic types).
 
-mod foreign;
+#[cfg(feature = "chrono")]
+mod chrono;
+mod standard;
+#[cfg(feature = "time")]
+mod time;
+#[cfg(feature = "uuid")]
+mod uuid;
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::Xxh3;
 
 /// A type that can describe its own shape: names, fields, variants and serde attributes.
@@ -21,6 +29,14 @@ pub trait Schema: 'static {
     /// Tells the walker what this type is made of.
     fn describe(walker: &mut Walker);
 }
+
+/// A type that may be an entry's value. Derive it; containers of described types have it already.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be cached",
+    label = "this type has no schema fingerprint",
+    note = "add `#[derive(Clone, serde::Serialize, serde::Deserialize, cache_core::Cacheable)]` to your own types; wrap foreign ones in a newtype"
+)]
+pub trait Cacheable: Schema + Serialize + DeserializeOwned + Any + Send + Sync {}
 
 /// Collects the description of a type and everything it is made of. Cycles are cut: a type met again is named by the
 /// order in which it was first met.
@@ -77,33 +93,3 @@ pub fn fingerprint<T: Schema + ?Sized>() -> u64 {
     KNOWN.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(id, print);
     print
 }
-
-macro_rules! primitives {
-    ($($type:ty),*) => {$(
-        impl Schema for $type {
-            fn describe(walker: &mut Walker) { walker.word(stringify!($type)); }
-        }
-    )*};
-}
-
-primitives!(
-    i8,
-    i16,
-    i32,
-    i64,
-    i128,
-    isize,
-    u8,
-    u16,
-    u32,
-    u64,
-    u128,
-    usize,
-    f32,
-    f64,
-    bool,
-    char,
-    String,
-    str,
-    ()
-);

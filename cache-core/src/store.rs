@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::StoreError;
-use crate::subject::{EntryKey, Epoch, Generation, Subject, Token, WriterId};
+use crate::subject::{EntryKey, Epoch, Subject, TagStamp, Token, WriterId};
 use crate::time::StoreTime;
 
 /// A boxed future, so that stores can be trait objects.
@@ -27,15 +27,6 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a store answers, or why it could not.
 pub type StoreResult<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-/// A tag's state as one answer saw it. Two stamps are the same stamp only if both parts agree and a generation is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TagStamp {
-    /// Epoch of the node that holds the tag.
-    pub epoch: Epoch,
-    /// The tag's generation; `None` when it was lost or never made.
-    pub generation: Option<Generation>,
-}
 
 /// Answer to [`Store::get`].
 #[derive(Clone, Debug)]

@@ -111,3 +111,12 @@ pub struct Epoch(pub u64);
 /// A tag's random stamp. A tag that was lost gets a new one, so old entries die; a counter would start again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Generation(pub u64);
+
+/// A tag's state as one answer saw it. Two stamps are the same stamp only if both parts agree and a generation is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TagStamp {
+    /// Epoch of the node that holds the tag.
+    pub epoch: Epoch,
+    /// The tag's generation; `None` when it was lost or never made.
+    pub generation: Option<Generation>,
+}

@@ -11,9 +11,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::entry;
 use crate::store::{
     ClearRequest, Cleared, Fence, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked,
-    Origin, Store, StoreResult, TagStamp,
+    Origin, Store, StoreResult,
 };
-use crate::subject::{EntryKey, Epoch, Generation, Kind, Subject, Token, WriterId};
+use crate::subject::{EntryKey, Epoch, Generation, Kind, Subject, TagStamp, Token, WriterId};
 use crate::time::{Clock, StoreTime, SystemClock};
 
 /// Entries kept at most, unless the builder says otherwise: at 1 KiB each about 100 MiB.

@@ -17,8 +17,8 @@ use crate::flight::Leader;
 use crate::freshness::same_stamps;
 use crate::output::{Output, Payload, ValueOf};
 use crate::stampede::jittered;
-use crate::store::{FillRequest, LeaseRequest, Leased, TagStamp};
-use crate::subject::{EntryKey, Epoch, Token, WriterId};
+use crate::store::{FillRequest, LeaseRequest, Leased};
+use crate::subject::{EntryKey, Epoch, TagStamp, Token, WriterId};
 use crate::time::StoreTime;
 
 /// Pauses between looks at another process's load.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 use crate::codec;
-use crate::output::{Cacheable, Output, ValueOf};
-use crate::schema;
+use crate::output::{Output, ValueOf};
+use crate::schema::{self, Cacheable};
 use crate::scope::Recording;
 use crate::site::{ReadSite, Site, shape};
 use crate::subject::{EntryKey, Subject};

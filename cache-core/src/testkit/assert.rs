@@ -22,7 +22,7 @@ macro_rules! assert_fresh {
         let __before = format!("{:?}", $read.await);
         let __written = format!("{:?}", $write.await);
         let __after = format!("{:?}", $read.await);
-        let __truth = format!("{:?}", $crate::bypass($read).await);
+        let __truth = format!("{:?}", $crate::testkit::bypass($read).await);
         $crate::testkit::Changed { before: __before, written: __written, after: __after, truth: __truth }
             .check(stringify!($write), stringify!($read));
     }};

@@ -1,6 +1,6 @@
 //! Takes single rules out of the engine, so that a test can show what each of them is for.
 
-use crate::builder::Builder;
+use crate::cache::Builder;
 
 /// A rule of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use std::{
 
 use self::{
     paths::Import,
-    table::{Layer, layer_of},
+    table::{Layer, layer_of, may_import},
 };
 use crate::sizes;
 
@@ -125,7 +125,7 @@ fn fault(module: &[String], layer: Layer, import: &Import) -> Option<String> {
             )
         });
     };
-    (!layer.may_import(target_layer))
+    (!may_import(own, target))
         .then(|| format!("`{own}` ({layer}) may not import `{target}` ({target_layer}): {}", layer.rule()))
 }
 

@@ -7,6 +7,7 @@ pub(super) enum Layer {
     Ground,
     Vocabulary,
     Seam,
+    Decision,
     Mechanism,
     Engine,
     Surface,
@@ -14,12 +15,15 @@ pub(super) enum Layer {
     Store,
 }
 
+/// Within vocabulary, seams and surface a module may import those named before it; decisions and mechanisms never import
+/// each other.
 const LAYERS: &[(Layer, &[&str])] = &[
-    (Layer::Surface, &["cache", "builder", "catalogue", "admin", "warm", "http", "testkit", "private"]),
+    (Layer::Surface, &["catalogue", "cache", "admin", "warm", "http", "private", "testkit"]),
     (Layer::Engine, &["engine"]),
-    (Layer::Mechanism, &["l1", "freshness", "flight", "stampede", "write_behind", "breaker"]),
-    (Layer::Seam, &["store", "bus", "observe", "scope", "lock", "limit", "codec", "heal"]),
-    (Layer::Vocabulary, &["key", "subject", "tag", "entry", "ttl", "policy", "schema", "site"]),
+    (Layer::Mechanism, &["l1", "flight", "write_behind", "breaker"]),
+    (Layer::Decision, &["freshness", "stampede"]),
+    (Layer::Seam, &["store", "heal", "bus", "observe", "scope", "mode", "lock", "limit", "codec"]),
+    (Layer::Vocabulary, &["subject", "tag", "key", "ttl", "policy", "site", "entry", "schema", "output"]),
     (Layer::Ground, &["error", "time", "rng"]),
     (Layer::Store, &["backend"]),
 ];
@@ -28,31 +32,49 @@ pub(super) fn layer_of(module: &str) -> Option<Layer> {
     LAYERS.iter().find(|(_, modules)| modules.contains(&module)).map(|&(layer, _)| layer)
 }
 
+/// Whether a module may import another one; both are in the table.
+pub(super) fn may_import(own: &str, other: &str) -> bool {
+    let (Some(layer), Some(below)) = (layer_of(own), layer_of(other)) else { return false };
+    match (layer.height(), below.height()) {
+        (Some(high), Some(low)) if high == low => layer.is_ordered() && place(own) > place(other),
+        (Some(high), Some(low)) => low < high,
+        (None, Some(low)) => low <= SEAMS,
+        (_, None) => false,
+    }
+}
+
+/// Where a module stands among those of its layer.
+fn place(module: &str) -> Option<usize> {
+    LAYERS.iter().find_map(|(_, modules)| modules.iter().position(|known| *known == module))
+}
+
+const SEAMS: u8 = 2;
+
 impl Layer {
     /// The height, `None` for what stands beside the tower.
     fn height(self) -> Option<u8> {
         match self {
             Self::Ground => Some(0),
             Self::Vocabulary => Some(1),
-            Self::Seam => Some(2),
-            Self::Mechanism => Some(3),
-            Self::Engine => Some(4),
-            Self::Surface => Some(5),
+            Self::Seam => Some(SEAMS),
+            Self::Decision => Some(3),
+            Self::Mechanism => Some(4),
+            Self::Engine => Some(5),
+            Self::Surface => Some(6),
             Self::Store => None,
         }
     }
 
-    pub(super) fn may_import(self, other: Self) -> bool {
-        match (self.height(), other.height()) {
-            (Some(own), Some(other)) => other < own,
-            (None, Some(other)) => other <= 2,
-            (_, None) => false,
-        }
+    fn is_ordered(self) -> bool {
+        matches!(self, Self::Vocabulary | Self::Seam | Self::Surface)
     }
 
     pub(super) fn rule(self) -> &'static str {
         match self {
             Self::Store => "a store imports layers 0 to 2 only",
+            _ if self.is_ordered() => {
+                "a module imports lower layers and those named before it in its own (xtask/src/layers/table.rs), and only lib.rs names a store"
+            }
             _ => "a module imports strictly lower layers, and only lib.rs names a store",
         }
     }
@@ -64,6 +86,7 @@ impl fmt::Display for Layer {
             Self::Ground => "ground",
             Self::Vocabulary => "vocabulary",
             Self::Seam => "seams",
+            Self::Decision => "decisions",
             Self::Mechanism => "mechanisms",
             Self::Engine => "engine",
             Self::Surface => "surface",

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cache::Cache;
+use super::Cache;
 use crate::catalogue::Catalogue;
 use crate::engine::{Core, Settings};
 use crate::error::BuildError;
