@@ -45,7 +45,13 @@ impl App {
     /// Connects and brings the schema up to date; instances that start at once take turns.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let url = config.database_url.as_deref().ok_or(StartError::NoDatabase)?;
-        let options: PgConnectOptions = url.parse().map_err(StartError::DatabaseUrl)?;
+        if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
+            return Err(StartError::DatabaseUrl(
+                "it begins with neither postgres:// nor postgresql://".into(),
+            ));
+        }
+        let options: PgConnectOptions =
+            url.parse().map_err(|error: sqlx::Error| StartError::DatabaseUrl(error.into()))?;
         let place = format!(
             "{}:{}/{}",
             options.get_host(),
@@ -112,8 +118,8 @@ impl App {
 pub enum StartError {
     /// No database was named.
     NoDatabase,
-    /// The database's address makes no sense.
-    DatabaseUrl(sqlx::Error),
+    /// The database's address makes no sense, or is another database's.
+    DatabaseUrl(Box<dyn std::error::Error + Send + Sync>),
     /// The database did not answer.
     Connect(sqlx::Error),
     /// The schema could not be brought up to date.
@@ -147,10 +153,10 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::NoDatabase => None,
-            Self::DatabaseUrl(error) | Self::Connect(error) => Some(error),
+            Self::Connect(error) => Some(error),
             Self::Migrate(error) => Some(error),
             Self::Random(error) => Some(error),
-            Self::Passwords(error) => Some(&**error),
+            Self::DatabaseUrl(error) | Self::Passwords(error) => Some(&**error),
         }
     }
 }

@@ -78,22 +78,21 @@ mod tests {
     use super::*;
 
     /// 2023-11-14.
-    const NOW: SystemTime = match UNIX_EPOCH.checked_add(Duration::from_secs(1_700_000_000)) {
-        Some(time) => time,
-        None => UNIX_EPOCH,
-    };
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+    }
 
     #[test]
     fn a_token_names_the_user_it_was_issued_for() {
         let tokens = Tokens::new(b"secret");
-        assert_eq!(tokens.user_id(&tokens.issue(42, NOW), NOW), Some(42));
+        assert_eq!(tokens.user_id(&tokens.issue(42, now()), now()), Some(42));
     }
 
     #[test]
     fn the_bytes_are_those_of_any_other_hs256_implementation() {
         // Computed with `openssl dgst -sha256 -hmac secret` over the same header and claims.
         let claims = r#"{"sub":"42","exp":1705184000}"#;
-        let token = Tokens::new(b"secret").issue(42, NOW);
+        let token = Tokens::new(b"secret").issue(42, now());
         let parts: Vec<_> = token.split('.').collect();
         assert_eq!(Base64UrlUnpadded::decode_vec(parts[0]).unwrap(), HEADER.as_bytes());
         assert_eq!(Base64UrlUnpadded::decode_vec(parts[1]).unwrap(), claims.as_bytes());
@@ -103,38 +102,38 @@ mod tests {
     #[test]
     fn a_token_expires() {
         let tokens = Tokens::new(b"secret");
-        let token = tokens.issue(42, NOW);
-        assert_eq!(tokens.user_id(&token, NOW + LIFETIME - Duration::from_secs(1)), Some(42));
-        assert_eq!(tokens.user_id(&token, NOW + LIFETIME), None);
+        let token = tokens.issue(42, now());
+        assert_eq!(tokens.user_id(&token, now() + LIFETIME - Duration::from_secs(1)), Some(42));
+        assert_eq!(tokens.user_id(&token, now() + LIFETIME), None);
     }
 
     #[test]
     fn another_key_or_any_changed_character_is_refused() {
-        let token = Tokens::new(b"secret").issue(42, NOW);
-        assert_eq!(Tokens::new(b"other").user_id(&token, NOW), None);
+        let token = Tokens::new(b"secret").issue(42, now());
+        assert_eq!(Tokens::new(b"other").user_id(&token, now()), None);
         for at in 0..token.len() {
             let mut bytes = token.clone().into_bytes();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(bytes).unwrap();
-            assert_eq!(Tokens::new(b"secret").user_id(&changed, NOW), None, "{changed}");
+            assert_eq!(Tokens::new(b"secret").user_id(&changed, now()), None, "{changed}");
         }
     }
 
     #[test]
     fn another_algorithm_is_refused_even_when_signed_with_our_key() {
         let tokens = Tokens::new(b"secret");
-        let claims = tokens.issue(42, NOW).split('.').nth(1).unwrap().to_owned();
+        let claims = tokens.issue(42, now()).split('.').nth(1).unwrap().to_owned();
         let header = Base64UrlUnpadded::encode_string(br#"{"alg":"none","typ":"JWT"}"#);
         let signed = format!("{header}.{claims}");
         let signature = Base64UrlUnpadded::encode_string(&tokens.mac(&signed).finalize().into_bytes());
-        assert_eq!(tokens.user_id(&format!("{signed}.{signature}"), NOW), None);
+        assert_eq!(tokens.user_id(&format!("{signed}.{signature}"), now()), None);
     }
 
     #[test]
     fn what_is_no_token_is_refused() {
         let tokens = Tokens::new(b"secret");
         for text in ["", ".", "..", "a.b.c", "a.b", "ä.ö.ü"] {
-            assert_eq!(tokens.user_id(text, NOW), None, "{text}");
+            assert_eq!(tokens.user_id(text, now()), None, "{text}");
         }
     }
 }

@@ -1,0 +1,14 @@
+//! The API from outside: every endpoint, every status, and every write followed by the reads that must show it.
+
+mod articles;
+mod binary;
+mod comments;
+mod every_write;
+mod favorites;
+mod feed;
+mod harness;
+mod profiles;
+mod requests;
+mod rows;
+mod tags;
+mod users;
