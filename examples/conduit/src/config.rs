@@ -8,7 +8,7 @@ use crate::PasswordCost;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "conduit", version)]
 pub struct Config {
-    /// Postgres to use, e.g. postgres://user:password@localhost/conduit
+    /// Postgres to use, e.g. postgres://user:password@localhost/conduit; unset, a private one that ends with the process
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
 

@@ -1,5 +1,7 @@
 //! Runs Conduit: reads the options, starts the application, serves until it is told to stop.
 
+mod servers;
+
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -7,6 +9,9 @@ use clap::Parser;
 use conduit::{App, Config};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
+
+use servers::Servers;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -20,7 +25,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(config: Config) -> Result<(), Box<dyn Error>> {
+async fn run(mut config: Config) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((config.host.as_str(), config.port))
         .await
         .map_err(|error| format!("cannot listen on {}:{}: {error}", config.host, config.port))?;
@@ -33,10 +38,13 @@ async fn run(config: Config) -> Result<(), Box<dyn Error>> {
             _ = terminate.recv() => {}
         }
     };
+    let (config, servers) =
+        spawn_blocking(move || Servers::complete(&mut config).map(|servers| (config, servers))).await??;
     let app = App::start(config).await?;
     println!("conduit listens on http://{}/api", listener.local_addr()?);
-    println!("  database  {}", app.database());
+    println!("  database  {}{}", app.database(), servers.about_database());
     app.serve(listener, stop).await?;
+    drop(servers);
     println!("conduit has stopped");
     Ok(())
 }

@@ -30,11 +30,8 @@ fn tell(child: &Child, signal: &str) {
 }
 
 /// Starts an instance on a free port; returns it with its output and its address.
-fn started() -> (Child, BufReader<ChildStdout>, String) {
-    let database_url = cache_test_support::fresh_database().unwrap();
-    let mut command = conduit();
-    command.env("DATABASE_URL", database_url).env("PORT", "0").env("CACHE", "off").stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+fn started(command: &mut Command) -> (Child, BufReader<ChildStdout>, String) {
+    let mut child = command.env("PORT", "0").stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let listens = line(&mut output);
     let address = listens.strip_prefix("conduit listens on http://").unwrap_or_else(|| panic!("{listens}"));
@@ -54,20 +51,47 @@ fn help_names_every_variable() {
 
 #[test]
 fn it_serves_until_it_is_told_to_stop() {
+    let database_url = cache_test_support::fresh_database().unwrap();
     for signal in ["TERM", "INT"] {
-        let (mut child, mut output, address) = started();
-        assert!(line(&mut output).starts_with("  database  PostgreSQL "));
-        let mut stream = TcpStream::connect(&address).unwrap();
-        stream.write_all(b"GET /api/tags HTTP/1.1\r\nhost: conduit\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with(r#"{"tags":[]}"#), "{answer}");
-        tell(&child, signal);
-        assert!(child.wait().unwrap().success());
-        let mut rest = String::new();
-        output.read_to_string(&mut rest).unwrap();
-        assert!(rest.ends_with("conduit has stopped\n"), "{rest}");
+        let (child, mut output, address) = started(conduit().env("DATABASE_URL", &database_url));
+        let database = line(&mut output);
+        assert!(
+            database.starts_with("  database  PostgreSQL ") && !database.contains("private"),
+            "{database}"
+        );
+        assert_serves(&address);
+        assert_stops(child, output, signal);
     }
+}
+
+#[test]
+fn without_a_database_it_runs_its_own_and_takes_it_along() {
+    // Set and empty is unset.
+    let (child, mut output, address) = started(conduit().env("DATABASE_URL", ""));
+    let database = line(&mut output);
+    let (_, place) = database.split_once(" at ").unwrap();
+    let (database_address, rest) = place.split_once('/').unwrap();
+    assert!(rest.contains("(private, gone when conduit stops"), "{database}");
+    assert!(TcpStream::connect(database_address).is_ok());
+    assert_serves(&address);
+    assert_stops(child, output, "INT");
+    assert!(TcpStream::connect(database_address).is_err(), "its database outlived it");
+}
+
+fn assert_serves(address: &str) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /api/tags HTTP/1.1\r\nhost: conduit\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with(r#"{"tags":[]}"#), "{answer}");
+}
+
+fn assert_stops(mut child: Child, mut output: BufReader<ChildStdout>, signal: &str) {
+    tell(&child, signal);
+    assert!(child.wait().unwrap().success());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert!(rest.ends_with("conduit has stopped\n"), "{rest}");
 }
 
 #[test]

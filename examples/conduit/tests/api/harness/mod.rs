@@ -1,8 +1,8 @@
 //! One database, three instances of the application, and a script of requests.
 //!
-//! Instances A and B read through the cache, C straight from Postgres. Writes go to A and B in turn. After every write,
-//! also a refused one, every known page is read as every known viewer from A, B, C and A again, and the four answers
-//! must be the same, byte for byte.
+//! Instances A and B read through the cache, C straight from Postgres. Writes go to A and B in turn. After every write
+//! that reached the database, also a refused one, every known page is read as nobody and as the first two who registered
+//! from all instances, and the answers must be the same, byte for byte.
 
 mod call;
 
@@ -76,7 +76,9 @@ impl World {
     pub(crate) async fn write(&self, call: Call<'_>) -> Reply {
         let reply = self.once(&call).await;
         self.learn(&reply);
-        self.compare_everything(&call).await;
+        if !matches!(reply.status, 401 | 404) {
+            self.compare_everything(&call).await;
+        }
         reply
     }
 
@@ -86,17 +88,22 @@ impl World {
         call.send(&self.instances[turn % 2].router).await
     }
 
-    /// Sends a read to every instance; all must say the same.
+    /// Sends a read to every instance, to A twice; all must say the same.
     pub(crate) async fn read(&self, call: Call<'_>) -> Reply {
-        let mut first: Option<Reply> = None;
-        for Instance { name, router, .. } in self.instances.iter().chain(&self.instances[..1]) {
-            let reply = call.send(router).await;
-            match &first {
-                None => first = Some(reply),
-                Some(first) => assert_eq!(*first, reply, "A and {name} differ on {call:?}"),
-            }
+        let reply = self.compare(&call).await;
+        assert_eq!(reply, call.send(&self.instances[0].router).await, "A differs from itself on {call:?}");
+        reply
+    }
+
+    async fn compare(&self, call: &Call<'_>) -> Reply {
+        let mut replies = Vec::new();
+        for instance in &self.instances {
+            replies.push(call.send(&instance.router).await);
         }
-        first.expect("there are three instances")
+        for (reply, instance) in replies.iter().zip(&self.instances) {
+            assert_eq!(*reply, replies[0], "{} and A differ on {call:?}", instance.name);
+        }
+        replies.swap_remove(0)
     }
 
     /// Registers somebody and watches their pages.
@@ -150,8 +157,8 @@ impl World {
             (known.paths.clone(), known.viewers.clone())
         };
         for path in &paths {
-            for viewer in viewers.iter().map(Some).chain([None]) {
-                let reply = self.read(Call::get(path).by(viewer)).await;
+            for viewer in viewers.iter().take(2).map(Some).chain([None]) {
+                let reply = self.compare(&Call::get(path).by(viewer)).await;
                 assert!(matches!(reply.status, 200 | 401 | 404), "GET {path} after {write:?}: {reply:?}");
             }
         }
