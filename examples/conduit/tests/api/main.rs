@@ -1,5 +1,7 @@
 //! The API from outside: every endpoint, every status, and every write followed by the reads that must show it.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics says where")]
+
 mod articles;
 mod binary;
 mod comments;

@@ -90,18 +90,18 @@ impl World {
 
     /// Sends a read to every instance, to A twice; all must say the same.
     pub(crate) async fn read(&self, call: Call<'_>) -> Reply {
-        let reply = self.compare(&call).await;
+        let reply = self.compare(&call, None).await;
         assert_eq!(reply, call.send(&self.instances[0].router).await, "A differs from itself on {call:?}");
         reply
     }
 
-    async fn compare(&self, call: &Call<'_>) -> Reply {
+    async fn compare(&self, call: &Call<'_>, after: Option<&Call<'_>>) -> Reply {
         let mut replies = Vec::new();
         for instance in &self.instances {
             replies.push(call.send(&instance.router).await);
         }
         for (reply, instance) in replies.iter().zip(&self.instances) {
-            assert_eq!(*reply, replies[0], "{} and A differ on {call:?}", instance.name);
+            assert_eq!(*reply, replies[0], "{} and A differ on {call:?} after {after:?}", instance.name);
         }
         replies.swap_remove(0)
     }
@@ -158,7 +158,7 @@ impl World {
         };
         for path in &paths {
             for viewer in viewers.iter().take(2).map(Some).chain([None]) {
-                let reply = self.compare(&Call::get(path).by(viewer)).await;
+                let reply = self.compare(&Call::get(path).by(viewer), Some(write)).await;
                 assert!(matches!(reply.status, 200 | 401 | 404), "GET {path} after {write:?}: {reply:?}");
             }
         }
