@@ -19,7 +19,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::StoreError;
-use crate::subject::{EntryKey, Epoch, Subject, TagStamp, Token, WriterId};
+pub use crate::subject::TagStamp;
+use crate::subject::{EntryKey, Epoch, Subject, Token, WriterId};
 use crate::time::StoreTime;
 
 /// A boxed future, so that stores can be trait objects.
@@ -56,7 +57,8 @@ pub struct LeaseRequest<'a> {
     pub force: bool,
     /// Writers known to be finished: their fences on the subject and the tags are lifted first.
     pub finished: &'a [WriterId],
-    /// A missing tag generation is made from this random number and the tag's name; see [`LeaseRequest::tag_ttl`].
+    /// Random number for missing tag generations. A store mixes in what never repeats, so that a command that is carried out
+    /// twice does not bring a generation back that old entries carry.
     pub seed: u64,
     /// Generations live at least this long from now.
     pub tag_ttl: Duration,
@@ -160,7 +162,7 @@ pub struct MarkRequest<'a> {
     pub origin: &'a Origin,
     /// Everything the write changes.
     pub subjects: &'a [Subject],
-    /// Random number for the tags' new generations.
+    /// Random number for the tags' new generations; as in [`LeaseRequest::seed`].
     pub seed: u64,
     /// Generations live at least this long.
     pub tag_ttl: Duration,
@@ -197,7 +199,7 @@ pub struct ClearRequest<'a> {
     pub subjects: &'a [Subject],
     /// Values to install where nobody else wrote in between.
     pub puts: &'a [Put],
-    /// Random number for the tags' new generations.
+    /// Random number for the tags' new generations; as in [`LeaseRequest::seed`].
     pub seed: u64,
     /// Generations live at least this long.
     pub tag_ttl: Duration,

@@ -35,6 +35,7 @@ struct Shared {
 struct State {
     epoch: Epoch,
     entries: usize,
+    generations: u64,
     subjects: HashMap<Box<str>, Slot>,
     tags: HashMap<Box<str>, TagSlot>,
 }
@@ -115,11 +116,13 @@ impl MemoryStore {
     }
 }
 
-fn fresh_generation(seed: u64, tag: &Subject) -> Generation {
-    Generation(xxh3_64_with_seed(tag.name().as_bytes(), seed))
-}
-
 impl State {
+    /// A generation that never was: a command that is carried out twice must not bring one back that old entries carry.
+    fn new_generation(&mut self, seed: u64) -> Generation {
+        self.generations += 1;
+        Generation(xxh3_64_with_seed(&self.generations.to_le_bytes(), seed))
+    }
+
     fn stamp(&self, tag: &Subject, now: StoreTime) -> TagStamp {
         let kept = self.tags.get(tag.name()).and_then(|slot| slot.generation);
         TagStamp {
@@ -244,7 +247,7 @@ impl MemoryStore {
         let mut fences = state.standing(&request.key.subject, request.finished, now);
         for tag in request.tags {
             let generation =
-                state.stamp(tag, now).generation.unwrap_or_else(|| fresh_generation(request.seed, tag));
+                state.stamp(tag, now).generation.unwrap_or_else(|| state.new_generation(request.seed));
             let slot = state.tags.entry(tag.name().into()).or_default();
             let until =
                 slot.generation.map_or(StoreTime(0), |(_, until)| until).max(now.after(request.tag_ttl));
@@ -293,9 +296,9 @@ impl MemoryStore {
                     &mut state.subjects.entry(subject.name().into()).or_default().fences
                 }
                 Kind::Tag => {
+                    let generation = state.new_generation(request.seed);
                     let slot = state.tags.entry(subject.name().into()).or_default();
-                    slot.generation =
-                        Some((fresh_generation(request.seed, subject), now.after(request.tag_ttl)));
+                    slot.generation = Some((generation, now.after(request.tag_ttl)));
                     &mut slot.fences
                 }
             };
@@ -314,7 +317,7 @@ impl MemoryStore {
         let mut installed = 0;
         for subject in request.subjects {
             if subject.kind() == Kind::Tag {
-                let generation = (fresh_generation(request.seed, subject), now.after(request.tag_ttl));
+                let generation = (state.new_generation(request.seed), now.after(request.tag_ttl));
                 state.tags.entry(subject.name().into()).or_default().generation = Some(generation);
             }
             let lifted = state.fences(subject).and_then(|fences| fences.remove(&request.writer));
@@ -332,5 +335,64 @@ impl MemoryStore {
         }
         state.make_room(self.shared.capacity, now);
         Cleared { installed }
+    }
+}
+
+#[cfg(all(test, feature = "testkit"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_keeps_every_promise_of_a_store() {
+        let report = crate::testkit::conformance::run(&MemoryStore::default()).await;
+        assert!(report.is_clean(), "{report}");
+    }
+
+    fn key(name: u32) -> EntryKey {
+        let namespace = crate::key::Namespace::new("t").unwrap();
+        EntryKey { subject: namespace.subject(Kind::Entity, |text| text.part(&name)), field: 1 }
+    }
+
+    async fn fill(store: &MemoryStore, name: u32) -> bool {
+        let (key, token, minute) = (key(name), Token(u64::from(name)), std::time::Duration::from_secs(60));
+        let request = LeaseRequest {
+            key: &key,
+            tags: &[],
+            token,
+            duration: minute,
+            force: true,
+            finished: &[],
+            seed: 0,
+            tag_ttl: minute,
+        };
+        let _ = store.lease(request).await.unwrap();
+        let blob = Bytes::from_static(b"value");
+        store
+            .fill(FillRequest { key: &key, tags: &[], token, blob: &blob, ttl: minute })
+            .await
+            .unwrap()
+            .stored
+    }
+
+    #[tokio::test]
+    async fn past_its_capacity_it_evicts_entries_and_never_a_fence() {
+        let store = MemoryStore::with_capacity(100);
+        let fenced = key(0);
+        let subjects = [fenced.subject.clone()];
+        let minute = std::time::Duration::from_secs(60);
+        let mark = MarkRequest {
+            writer: WriterId(1),
+            origin: &Origin::none(),
+            subjects: &subjects,
+            seed: 0,
+            tag_ttl: minute,
+        };
+        store.mark(mark).await.unwrap();
+        for name in 1..=1000 {
+            assert!(fill(&store, name).await);
+            assert!(store.len() <= 100, "{}", store.len());
+        }
+        assert!(store.len() >= 80, "it keeps what it has room for: {}", store.len());
+        assert!(!fill(&store, 0).await, "the fence still stands");
     }
 }
