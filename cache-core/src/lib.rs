@@ -33,7 +33,7 @@ pub mod site;
 pub mod stampede;
 pub mod store;
 pub mod subject;
-#[cfg(feature = "testkit")]
+#[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 pub mod time;
 

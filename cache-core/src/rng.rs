@@ -23,6 +23,7 @@ pub trait Rng: Send + Sync + fmt::Debug + 'static {
 pub struct SystemRng(Mutex<fastrand::Rng>);
 
 impl Default for SystemRng {
+    #[allow(clippy::disallowed_methods, reason = "this is the seam the ban leads to")]
     fn default() -> Self {
         let mut seed = [0; 8];
         let seed = match getrandom::fill(&mut seed) {
