@@ -136,6 +136,7 @@ facts! {
         a_tag_nobody_used_has_no_generation,
         a_generation_is_made_once_and_stays,
         one_seed_gives_every_tag_its_own_generation,
+        every_mark_and_every_clear_turns_the_generation,
         generations_never_repeat_although_the_seed_does,
         a_clear_turns_the_generation_although_the_fence_is_gone,
         stamps_come_in_the_order_asked_for,

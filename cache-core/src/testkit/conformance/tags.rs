@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::trial::{Trial, blob};
-use crate::store::{LeaseRequest, Leased};
+use crate::store::{ClearRequest, LeaseRequest, Leased, MarkRequest, Origin};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -38,23 +38,36 @@ pub async fn one_seed_gives_every_tag_its_own_generation(trial: &Trial<'_>) {
     assert_ne!(trial.generation(&tags[0]).await, trial.generation(&tags[1]).await, "cleared");
 }
 
-/// A command that arrives a second time must not bring a generation back that old entries carry. (This trial gives
-/// every command the same seed.)
+/// A mark and a clear each kill what was stamped before, also when they are repeated.
+pub async fn every_mark_and_every_clear_turns_the_generation(trial: &Trial<'_>) {
+    turns(trial, || trial.random()).await;
+}
+
+/// A command that arrives a second time, after later writes, carries the seed it had: the generation it made then must not
+/// come back, for old entries are stamped with it.
 pub async fn generations_never_repeat_although_the_seed_does(trial: &Trial<'_>) {
-    let tags = [trial.tag("users")];
-    let lease = trial.granted_for(trial.request(&trial.entry("list"), &tags)).await;
-    let mut seen = vec![lease.stamps[0]];
-    for round in ["first", "second"] {
-        let write = trial.mark(&[&tags[0]]).await;
-        seen.push(trial.generation(&tags[0]).await);
-        trial.clear(&write).await;
-        seen.push(trial.generation(&tags[0]).await);
-        trial.clear(&write).await;
-        seen.push(trial.generation(&tags[0]).await);
-        for (number, stamp) in seen.iter().enumerate() {
-            assert!(stamp.generation.is_some(), "{round} round: {seen:?}");
-            assert!(!seen[..number].contains(stamp), "{round} round: {seen:?}");
-        }
+    let seed = trial.random();
+    turns(trial, || seed).await;
+}
+
+async fn turns(trial: &Trial<'_>, seed: impl Fn() -> u64) {
+    let (store, tags, writer) = (trial.store, [trial.tag("users")], trial.writer());
+    let list = trial.entry("list");
+    let request = LeaseRequest { seed: seed(), ..trial.request(&list, &tags) };
+    let mut seen = vec![trial.granted_for(request).await.stamps[0]];
+    for command in ["mark", "mark", "clear", "clear", "mark", "clear"] {
+        let (seed, subjects, tag_ttl) = (seed(), &tags, LONG);
+        let error = if command == "mark" {
+            let origin = &Origin::none();
+            store.mark(MarkRequest { writer, origin, subjects, seed, tag_ttl }).await.err()
+        } else {
+            store.clear(ClearRequest { writer, subjects, puts: &[], seed, tag_ttl }).await.err()
+        };
+        assert!(error.is_none(), "{command} failed: {error:?}");
+        let stamp = trial.generation(&tags[0]).await;
+        assert!(stamp.generation.is_some(), "{command} leaves no generation");
+        assert!(!seen.contains(&stamp), "{command} brings {stamp:?} back, after {seen:?}");
+        seen.push(stamp);
     }
 }
 

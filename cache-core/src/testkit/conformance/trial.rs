@@ -23,7 +23,6 @@ pub struct Trial<'a> {
     pub store: &'a dyn Store,
     namespace: Namespace,
     rng: SystemRng,
-    seed: u64,
 }
 
 /// A lease that was granted.
@@ -67,8 +66,7 @@ impl<'a> Trial<'a> {
         let rng = SystemRng::default();
         let name = format!("conformance-{:016x}", rng.bits());
         let namespace = Namespace::new(&name).expect("the name is short and plain");
-        let seed = rng.bits();
-        Self { store, namespace, rng, seed }
+        Self { store, namespace, rng }
     }
 
     /// The entity of this name, which may hold any characters.
@@ -89,6 +87,11 @@ impl<'a> Trial<'a> {
         EntryKey { subject: self.subject(name), field: 0x1e57_ab1e }
     }
 
+    /// A random number.
+    pub fn random(&self) -> u64 {
+        self.rng.bits()
+    }
+
     /// A token nobody has.
     pub fn token(&self) -> Token {
         Token(self.rng.bits())
@@ -99,9 +102,9 @@ impl<'a> Trial<'a> {
         WriterId(u128::from(self.rng.bits()) << 64 | u128::from(self.rng.bits()))
     }
 
-    /// A request with defaults: a fresh token, ten minutes, not forced, nobody finished. The seed is always the same.
+    /// A request with defaults: a fresh token, ten minutes, not forced, nobody finished.
     pub fn request<'r>(&self, key: &'r EntryKey, tags: &'r [Subject]) -> LeaseRequest<'r> {
-        let (token, seed) = (self.token(), self.seed);
+        let (token, seed) = (self.token(), self.rng.bits());
         LeaseRequest { key, tags, token, duration: LONG, force: false, finished: &[], seed, tag_ttl: LONG }
     }
 
@@ -180,7 +183,8 @@ impl<'a> Trial<'a> {
     /// Marks as this writer.
     pub async fn mark_as(&self, writer: WriterId, origin: &Origin, subjects: &[&Subject]) -> Write {
         let subjects: Vec<_> = subjects.iter().map(|&subject| subject.clone()).collect();
-        let request = MarkRequest { writer, origin, subjects: &subjects, seed: self.seed, tag_ttl: LONG };
+        let seed = self.rng.bits();
+        let request = MarkRequest { writer, origin, subjects: &subjects, seed, tag_ttl: LONG };
         let marked = answered("mark", self.store.mark(request)).await;
         assert_eq!(marked.epochs.len(), subjects.len(), "mark tells one epoch a subject");
         Write { writer, subjects, marked }
@@ -194,7 +198,7 @@ impl<'a> Trial<'a> {
     /// Clears what a write marked and installs values; how many were.
     pub async fn clear_with(&self, write: &Write, puts: &[Put]) -> usize {
         let (writer, subjects) = (write.writer, &write.subjects);
-        let request = ClearRequest { writer, subjects, puts, seed: self.seed, tag_ttl: LONG };
+        let request = ClearRequest { writer, subjects, puts, seed: self.rng.bits(), tag_ttl: LONG };
         let Cleared { installed } = answered("clear", self.store.clear(request)).await;
         installed
     }

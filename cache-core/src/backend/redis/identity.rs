@@ -1,0 +1,108 @@
+//! Which dataset a server holds, read from its answers to INFO. Pure. Refuses a server that is no master of its own.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::error::Refusal;
+use crate::subject::Epoch;
+
+/// One answer to INFO.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Info<'a>(pub(super) &'a str);
+
+impl<'a> Info<'a> {
+    pub(super) fn field(self, name: &str) -> Option<&'a str> {
+        self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
+    }
+
+    fn must(self, name: &str) -> Result<&'a str, Refusal> {
+        let missing = || Refusal::Unusable(format!("it does not tell its {name} in INFO"));
+        self.field(name).filter(|value| !value.is_empty()).ok_or_else(missing)
+    }
+}
+
+/// The epoch of a server from its sections `server` and `replication`: the process and the history of its dataset. The
+/// process alone returns unchanged when a demoted master is promoted again.
+pub(super) fn epoch(server: Info<'_>, replication: Info<'_>) -> Result<Epoch, Refusal> {
+    match replication.must("role")? {
+        "master" => {}
+        role => return Err(Refusal::Away(format!("it is a {role}, not a master"))),
+    }
+    let mut hash = Xxh3::new();
+    hash.update(server.must("run_id")?.as_bytes());
+    hash.update(b"/");
+    hash.update(replication.must("master_replid")?.as_bytes());
+    Ok(Epoch(hash.digest()))
+}
+
+/// Whether this crate can work with such a server at all.
+pub(super) fn is_usable(server: Info<'_>) -> Result<(), Refusal> {
+    let version = server.must("redis_version")?;
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < (6, 2) {
+        return Err(Refusal::Unusable(format!("it is version {version}, and 6.2 or newer is needed")));
+    }
+    match server.field("redis_mode") {
+        Some("cluster") => {
+            Err(Refusal::Unusable("it is a node of a cluster, which is not supported yet".into()))
+        }
+        Some("sentinel") => Err(Refusal::Unusable(
+            "it is a sentinel, which is not supported yet: name the master itself".into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The eviction policy from the section `memory`, if it may throw fences away: they have no TTL, so only `allkeys-*` does.
+pub(super) fn evicts_fences(memory: Info<'_>) -> Option<&str> {
+    let limited = memory.field("maxmemory").is_some_and(|bytes| bytes != "0");
+    memory.field("maxmemory_policy").filter(|policy| limited && policy.starts_with("allkeys"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: Info<'_> =
+        Info("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrun_id:0123\r\n");
+    const MASTER: Info<'_> = Info("# Replication\r\nrole:master\r\nmaster_replid:abcd\r\n");
+
+    fn refusal(server: &'static str) -> String {
+        match is_usable(Info(server)) {
+            Err(Refusal::Unusable(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn process_and_history_make_the_epoch() {
+        let here = epoch(SERVER, MASTER).unwrap();
+        assert_eq!(epoch(SERVER, MASTER).unwrap(), here);
+        assert_ne!(epoch(Info("run_id:0124\r\n"), MASTER).unwrap(), here);
+        assert_ne!(epoch(SERVER, Info("role:master\r\nmaster_replid:abce\r\n")).unwrap(), here);
+    }
+
+    #[test]
+    fn a_replica_is_away_and_a_server_without_identity_is_unusable() {
+        let replica = Info("role:slave\r\nmaster_replid:abcd\r\n");
+        assert!(matches!(epoch(SERVER, replica), Err(Refusal::Away(why)) if why.contains("slave")));
+        assert!(matches!(epoch(Info(""), MASTER), Err(Refusal::Unusable(why)) if why.contains("run_id")));
+    }
+
+    #[test]
+    fn old_servers_cluster_nodes_and_sentinels_are_unusable() {
+        assert!(is_usable(SERVER).is_ok());
+        assert!(is_usable(Info("redis_version:10.0.0\r\n")).is_ok());
+        assert!(refusal("redis_version:6.0.16\r\n").contains("6.2"));
+        assert!(refusal("redis_version:7.0.0\r\nredis_mode:cluster\r\n").contains("cluster"));
+        assert!(refusal("redis_version:7.0.0\r\nredis_mode:sentinel\r\n").contains("sentinel"));
+    }
+
+    #[test]
+    fn only_a_limit_with_an_allkeys_policy_evicts_fences() {
+        let policy = |text: &'static str| evicts_fences(Info(text));
+        assert_eq!(policy("maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n"), Some("allkeys-lru"));
+        assert_eq!(policy("maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n"), None);
+        assert_eq!(policy("maxmemory:100\r\nmaxmemory_policy:volatile-lru\r\n"), None);
+        assert_eq!(policy(""), None);
+    }
+}

@@ -1,0 +1,178 @@
+//! One connection and the epoch it was opened in. Refuses to reconnect, and refuses every reply once it is retired.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisResult, Value, cmd};
+use tokio::sync::Notify;
+
+use super::error::{Fault, Refusal, disconnected};
+use super::script::Script;
+use crate::error::StoreError;
+use crate::subject::Epoch;
+use crate::time::{Clock, StoreTime, millis};
+
+/// How often scripts are loaded again for one pipeline.
+const LOADS: usize = 3;
+
+/// A command of a pipeline.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A script; its name is known to the command.
+    Script(&'static Script, Cmd),
+    /// A read that must see what the scripts before it did.
+    Read(Cmd),
+}
+
+impl Step {
+    /// A call of a script with these keys; arguments follow.
+    pub(super) fn script(script: &'static Script, keys: &[String], arguments: impl FnOnce(&mut Cmd)) -> Self {
+        let mut cmd = cmd("EVALSHA");
+        cmd.arg(&script.digest).arg(keys.len()).arg(keys);
+        arguments(&mut cmd);
+        Self::Script(script, cmd)
+    }
+
+    fn script_called(&self) -> Option<&'static Script> {
+        match self {
+            Self::Script(script, _) => Some(script),
+            Self::Read(_) => None,
+        }
+    }
+
+    fn cmd(&self) -> &Cmd {
+        match self {
+            Self::Script(_, cmd) | Self::Read(cmd) => cmd,
+        }
+    }
+}
+
+/// A connection in use: everything that comes back on it belongs to one epoch.
+#[derive(Debug)]
+pub(super) struct Link {
+    connection: MultiplexedConnection,
+    pub(super) epoch: Epoch,
+    clock: Arc<dyn Clock>,
+    /// The server's clock minus the monotonic one, in milliseconds; wraps.
+    skew: AtomicU64,
+    is_retired: AtomicBool,
+    trouble: Mutex<Option<Refusal>>,
+    told: Notify,
+}
+
+impl Link {
+    pub(super) fn new(connection: MultiplexedConnection, epoch: Epoch, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            connection,
+            epoch,
+            clock,
+            skew: AtomicU64::default(),
+            is_retired: AtomicBool::default(),
+            trouble: Mutex::default(),
+            told: Notify::new(),
+        }
+    }
+
+    /// The server's clock by the last probe.
+    pub(super) fn now(&self) -> StoreTime {
+        StoreTime(millis(self.clock.monotonic()).wrapping_add(self.skew.load(Ordering::Relaxed)))
+    }
+
+    /// The server told `time` in an answer to a question asked at `asked`. Counts the whole way as passed since then: a
+    /// clock that is early would serve what has expired.
+    pub(super) fn tells(&self, time: StoreTime, asked: Duration) {
+        let skew = time.0.wrapping_sub(millis(asked));
+        self.skew.store(skew, Ordering::Relaxed);
+    }
+
+    /// From now on no reply counts, not even one that has arrived already.
+    pub(super) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+    }
+
+    /// Waits until a command has learnt that this is no longer the server to talk to.
+    pub(super) async fn troubled(&self) -> Refusal {
+        loop {
+            if let Some(refusal) = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return refusal;
+            }
+            self.told.notified().await;
+        }
+    }
+
+    fn tell(&self, refusal: Refusal) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        self.told.notify_one();
+    }
+
+    /// Sends one command; its reply may be an error of the command's own.
+    pub(super) async fn send(&self, cmd: &Cmd) -> Result<Value, StoreError> {
+        let reply = self.connection.clone().send_packed_command(cmd).await;
+        let reply = self.accept(reply)?;
+        self.check(&reply)?;
+        Ok(reply)
+    }
+
+    /// Sends commands in one go. Scripts the server does not have were not run: they are loaded and sent again, together
+    /// with the reads that were to see what they do.
+    pub(super) async fn send_all(&self, steps: &[Step]) -> Result<Vec<Value>, StoreError> {
+        let pipeline = steps.iter().fold(Pipeline::new(), |mut pipeline, step| {
+            pipeline.add_command(step.cmd().clone());
+            pipeline
+        });
+        let mut replies = self.exchange(&pipeline).await?;
+        for _ in 0..LOADS {
+            let is_lost = |at: &usize| matches!(&replies[*at], Value::ServerError(error) if Fault::of(error) == Fault::NoScript);
+            let Some(first) = (0..steps.len()).find(is_lost) else { break };
+            let again: Vec<usize> = (first..steps.len())
+                .filter(|at| is_lost(at) || matches!(steps[*at], Step::Read(_)))
+                .collect();
+            let mut pipeline = Pipeline::new();
+            for script in again.iter().filter_map(|&at| steps[at].script_called()) {
+                pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
+            }
+            let loads = pipeline.len();
+            for &at in &again {
+                pipeline.add_command(steps[at].cmd().clone());
+            }
+            let answers = self.exchange(&pipeline).await?;
+            for (at, answer) in again.into_iter().zip(answers.into_iter().skip(loads)) {
+                replies[at] = answer;
+            }
+        }
+        Ok(replies)
+    }
+
+    async fn exchange(&self, pipeline: &Pipeline) -> Result<Vec<Value>, StoreError> {
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        let replies = self.connection.clone().send_packed_commands(pipeline, 0, pipeline.len()).await;
+        let replies = self.accept(replies)?;
+        replies.iter().try_for_each(|reply| self.check(reply))?;
+        Ok(replies)
+    }
+
+    fn accept<T>(&self, reply: RedisResult<T>) -> Result<T, StoreError> {
+        if self.is_retired.load(Ordering::Acquire) {
+            return Err(disconnected("the connection was given up before the reply was read"));
+        }
+        reply.map_err(|error| {
+            self.tell(Refusal::Away(error.to_string()));
+            disconnected(&error.to_string())
+        })
+    }
+
+    fn check(&self, reply: &Value) -> Result<(), StoreError> {
+        if let Value::ServerError(error) = reply
+            && let Fault::Gone(refusal) = Fault::of(error)
+        {
+            let error = disconnected(refusal.text());
+            self.tell(refusal);
+            return Err(error);
+        }
+        Ok(())
+    }
+}

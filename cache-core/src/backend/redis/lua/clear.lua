@@ -1,0 +1,33 @@
+-- CLEAR of an entity: the write is visible, or will never be.
+-- KEYS   entries (v), leases (l) and fences (c) of one subject
+-- ARGV   writer, then for each value to install: field, ms to live, blob
+-- Reply  how many values were installed
+-- Keeps  I3: lifts this writer's fence only. I1 and I2: drops entries and tokens again, also when the fence is gone. Values
+--        are installed only if the solo bit stands and no other fence does; the caller has compared the epoch.
+--        Works at maxmemory, where it installs nothing: HSETNX on a field that is there changes nothing, but is refused
+--        when memory is short.
+local v, l, c = KEYS[1], KEYS[2], KEYS[3]
+local writer = ARGV[1]
+
+local may_install = false
+if #ARGV > 1 then
+  local fence = redis.call('HGET', c, writer)
+  if fence and string.sub(fence, -2) == '|1' and redis.call('HLEN', c) == 1 then
+    may_install = type(redis.pcall('HSETNX', c, writer, '')) == 'number'
+  end
+end
+
+redis.call('UNLINK', v, l)
+redis.call('HDEL', c, writer)
+if not may_install then
+  return 0
+end
+
+local installed, longest = 0, 0
+for i = 2, #ARGV, 3 do
+  redis.call('HSET', v, ARGV[i], ARGV[i + 2])
+  longest = math.max(longest, tonumber(ARGV[i + 1]))
+  installed = installed + 1
+end
+redis.call('PEXPIRE', v, string.format('%.0f', longest))
+return installed

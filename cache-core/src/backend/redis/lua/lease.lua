@@ -1,0 +1,36 @@
+-- LEASE: permission to fill one entry.
+-- KEYS   entries (v), leases (l) and fences (c) of one subject
+-- ARGV   field, token, duration in ms, epoch of the connection (8 bytes), force (0 or 1), finished writers ...
+-- Reply  {granted, now} or {busy, now} or {present, now, blob} or {fenced, now, {writer, record, ...}}
+-- Keeps  I1: no token is given while a fence stands. An entry of another epoch does not count; a fill replaces it.
+local v, l, c = KEYS[1], KEYS[2], KEYS[3]
+local field, token, duration, epoch, force = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+for i = 6, #ARGV do
+  redis.call('HDEL', c, ARGV[i])
+end
+local fences = redis.call('HGETALL', c)
+if #fences > 0 then
+  return {'fenced', now, fences}
+end
+
+-- Somebody else's value under our name is no entry.
+if force == '0' and redis.call('TYPE', v).ok == 'hash' then
+  local blob = redis.call('HGET', v, field)
+  if blob and string.sub(blob, 5, 12) == epoch then
+    return {'present', now, blob}
+  end
+end
+
+local held = redis.call('HGET', l, field)
+if held and tonumber(string.match(held, '|(%d+)$')) > now then
+  return {'busy', now}
+end
+redis.call('HSET', l, field, token .. '|' .. string.format('%.0f', now + duration))
+-- Twice the duration: a load that takes longer than its lease may still fill, if nobody took the lease over.
+if redis.call('PTTL', l) < 2 * duration then
+  redis.call('PEXPIRE', l, string.format('%.0f', 2 * duration))
+end
+return {'granted', now}

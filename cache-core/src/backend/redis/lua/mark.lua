@@ -1,0 +1,29 @@
+-- MARK of an entity: a write is in flight.
+-- KEYS   entries (v), leases (l) and fences (c) of one subject
+-- ARGV   writer, origin
+-- Reply  now
+-- Keeps  I1 and I2: entries and tokens go in the same step. A fence is `origin|marked at|solo`; solo means that no other
+--        writer's fence stood from its mark to now. A second mark of one writer changes nothing.
+--        Works at maxmemory: UNLINK comes first, and a script that has written may write on.
+local v, l, c = KEYS[1], KEYS[2], KEYS[3]
+local writer, origin = ARGV[1], ARGV[2]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+redis.call('UNLINK', v, l)
+local fences = redis.call('HGETALL', c)
+local others, ours = false, false
+for i = 1, #fences, 2 do
+  if fences[i] == writer then
+    ours = true
+  else
+    others = true
+    if string.sub(fences[i + 1], -2) == '|1' then
+      redis.call('HSET', c, fences[i], string.sub(fences[i + 1], 1, -2) .. '0')
+    end
+  end
+end
+if not ours then
+  redis.call('HSET', c, writer, origin .. '|' .. string.format('%.0f', now) .. '|' .. (others and '0' or '1'))
+end
+return now

@@ -1,0 +1,16 @@
+-- MARK of a tag: a write to a group is in flight.
+-- KEYS   generation (g) and fences (c) of one tag
+-- ARGV   writer, origin, random seed, ms the generation must live at least
+-- Reply  now
+-- Keeps  entries stamped before are dead from now on, and none is stamped while the fence stands. A tag's fence is never
+--        solo: nothing is put under a tag. Works at maxmemory: UNLINK comes first.
+local g, c = KEYS[1], KEYS[2]
+local writer, origin, seed, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local before = redis.pcall('GET', g)
+redis.call('UNLINK', g)
+redis.call('SET', g, fresh_generation(seed, g, type(before) == 'string' and before or nil, time), 'PX', ttl)
+redis.call('HSETNX', c, writer, origin .. '|' .. string.format('%.0f', now) .. '|0')
+return now

@@ -1,0 +1,182 @@
+//! Keeps one connection: opens it, asks every now and then whose it is, and opens the next. Refuses to hide an outage: it
+//! warns once and says when it is over.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use super::address::Address;
+use super::error::{Refusal, unavailable};
+use super::link::Link;
+use super::open::{Opened, open, probe};
+use crate::error::StoreError;
+use crate::rng::Rng;
+use crate::time::Clock;
+
+/// How often a connection in use is asked whose it is: a server demoted by hand serves stale entries no longer than this.
+const PROBE_EVERY: Duration = Duration::from_millis(200);
+/// A server that is silent for so long is given up: more than a slow command takes, less than anybody waits.
+const PROBE_DEADLINE: Duration = Duration::from_secs(1);
+/// As long as a new connection may take; name resolution and a distant server included.
+const OPEN_DEADLINE: Duration = Duration::from_secs(2);
+/// Pauses between attempts: doubled from the first to the last, each shortened by up to half at random.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the store and its supervisor share.
+pub(super) struct Shared {
+    pub(super) address: Address,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    current: RwLock<Current>,
+}
+
+enum Current {
+    Up(Arc<Link>),
+    Down(String),
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(super) fn new(address: Address, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
+        Self { address, clock, rng, current: RwLock::new(Current::Down("it is being connected".into())) }
+    }
+
+    /// The connection of this moment.
+    pub(super) fn link(&self) -> Result<Arc<Link>, StoreError> {
+        match &*self.current.read().unwrap_or_else(PoisonError::into_inner) {
+            Current::Up(link) => Ok(link.clone()),
+            Current::Down(why) => Err(unavailable(format!("{}: {why}", self.address))),
+        }
+    }
+
+    fn set(&self, current: Current) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+    }
+}
+
+/// Takes the connection away when the supervisor ends, however it ends.
+struct Presence<'a>(&'a Shared);
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        self.0.set(Current::Down("its connection has ended with the runtime it was made on".into()));
+    }
+}
+
+/// Runs until it is aborted. Tells once how the first attempt went.
+pub(super) async fn supervise(shared: Arc<Shared>, first: oneshot::Sender<Result<(), Refusal>>) {
+    let _presence = Presence(&shared);
+    let mut first = Some(first);
+    let mut tell_first = move |outcome| {
+        // Nobody listens any more when the first attempt takes long.
+        let _ = first.take().map(|first| first.send(outcome));
+    };
+    let mut outage = Outage::default();
+    let mut attempt = 0;
+    loop {
+        let opening = timeout(OPEN_DEADLINE, open(&shared.address, shared.clock.clone())).await;
+        let refusal = match opening.unwrap_or_else(|_| Err(Refusal::Away("it does not answer".into()))) {
+            Ok(mut opened) => {
+                outage.is_over(&shared, opened.evicts_fences.take());
+                let since = shared.clock.monotonic();
+                shared.set(Current::Up(opened.link.clone()));
+                tell_first(Ok(()));
+                let refusal = watch(&mut opened, &*shared.clock).await;
+                if shared.clock.monotonic().saturating_sub(since) >= LAST_PAUSE {
+                    attempt = 0;
+                }
+                // Retired before it is taken away: a command sees either a living connection or none.
+                opened.link.retire();
+                refusal
+            }
+            Err(refusal) => refusal,
+        };
+        shared.set(Current::Down(refusal.text().to_owned()));
+        outage.goes_on(&shared, &refusal);
+        tell_first(Err(refusal));
+        sleep(pause(attempt, shared.rng.unit())).await;
+        attempt += 1;
+    }
+}
+
+/// Watches over a connection until there is a reason to give it up.
+async fn watch(opened: &mut Opened, clock: &dyn Clock) -> Refusal {
+    let link = opened.link.clone();
+    loop {
+        tokio::select! {
+            _ = &mut opened.driver => return Refusal::Away("the connection was closed".into()),
+            refusal = link.troubled() => return refusal,
+            () = sleep(PROBE_EVERY) => {}
+        }
+        match timeout(PROBE_DEADLINE, probe(&link, clock)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(refusal)) => return refusal,
+            Err(_) => return Refusal::Away("it stopped answering".into()),
+        }
+    }
+}
+
+fn pause(attempt: u32, luck: f64) -> Duration {
+    let whole = FIRST_PAUSE.saturating_mul(1 << attempt.min(16)).min(LAST_PAUSE);
+    whole.mul_f64(0.5 + luck / 2.0)
+}
+
+/// What the log was told.
+#[derive(Debug, Default)]
+struct Outage {
+    is_known: bool,
+    has_warned_of_eviction: bool,
+}
+
+impl Outage {
+    fn goes_on(&mut self, shared: &Shared, refusal: &Refusal) {
+        let (store, why) = (&shared.address, refusal.text());
+        if std::mem::replace(&mut self.is_known, true) {
+            tracing::debug!(%store, why, "the store is still unavailable");
+        } else {
+            tracing::warn!(%store, why, "the store is unavailable; reads load, and it is tried again in the background");
+        }
+    }
+
+    fn is_over(&mut self, shared: &Shared, evicts_fences: Option<String>) {
+        let store = &shared.address;
+        if std::mem::take(&mut self.is_known) {
+            tracing::info!(%store, "the store is available again");
+        } else {
+            tracing::debug!(%store, "the store is available");
+        }
+        if let Some(policy) = evicts_fences
+            && !std::mem::replace(&mut self.has_warned_of_eviction, true)
+        {
+            tracing::warn!(
+                %store, policy,
+                "this server may evict the fences of writes in flight. A read may then see the old value after another has \
+                 seen the new one, until the write returns, and for longer if the writer dies. A policy of `volatile-*` or \
+                 `noeviction` keeps them"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_second_and_never_vanish() {
+        assert_eq!(pause(0, 1.0), FIRST_PAUSE);
+        assert_eq!(pause(0, 0.0), FIRST_PAUSE / 2);
+        assert_eq!(pause(3, 1.0), FIRST_PAUSE * 8);
+        assert_eq!(pause(7, 1.0), LAST_PAUSE);
+        assert_eq!(pause(u32::MAX, 1.0), LAST_PAUSE);
+    }
+}
