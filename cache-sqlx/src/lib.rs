@@ -1,1 +1,41 @@
-//! Placeholder.
+//! sqlx transactions whose changes are invalidated when they commit, whatever crashes in between.
+//!
+//! Import `cache_core` for the handle and the attributes, and this crate for transactions:
+//!
+//! ```no_run
+//! # async fn demo(cache: cache_core::Cache, pool: sqlx::PgPool) -> sqlx::Result<()> {
+//! let mut tx = cache_sqlx::begin(&cache, &pool).await?;
+//! sqlx::query("UPDATE users SET name = 'Ada' WHERE id = 42").execute(&mut *tx).await?;
+//! tx.commit().await
+//! # }
+//! ```
+//!
+//! A [`CacheTx`] dereferences to its connection, so sqlx code is unchanged. What attributes record in it (`within = tx`) is
+//! fenced before COMMIT and cleared after it: see [`CacheTx::commit`]. A process that dies in between leaves the fence, and
+//! the next reader asks the database whether that transaction is finished: see [`heal`].
+
+mod backend;
+mod commit;
+mod error;
+mod executor;
+mod pool;
+mod read;
+mod transaction;
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub use backend::Backend;
+pub use error::TxError;
+pub use pool::heal;
+#[cfg(feature = "postgres")]
+pub use postgres::{PgHealer, PgTx};
+pub use read::{ReadFrom, Sqlx};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteHealer, SqliteTx};
+pub use transaction::{CacheTx, begin, begin_with};
+
+#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+compile_error!("cache-sqlx needs one of the features `postgres` and `sqlite`");

@@ -1,0 +1,62 @@
+//! What a database must be able to answer for its transactions to carry invalidations. Refuses foreign implementations: the
+//! answers decide when a fence falls.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use cache_core::heal::Healer;
+use cache_core::store::Origin;
+use sqlx::{Database, Pool, SqlStr, Transaction};
+
+/// A database whose transactions can carry invalidations: Postgres and SQLite.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no cache-aware transactions",
+    note = "they exist for `sqlx::Postgres` and `sqlx::Sqlite`, behind the features `postgres` and `sqlite` of cache-sqlx"
+)]
+pub trait Backend: Engine {}
+
+impl<DB: Engine> Backend for DB {}
+
+/// What tells one transaction from those before and after it on the same connection.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// Unique among the transactions this process began.
+    pub number: u64,
+    /// Identity of the pool's database where only the pool knows it (a database in memory).
+    pub home: Option<String>,
+}
+
+/// Whether a transaction still is the one that was begun.
+#[derive(Debug)]
+pub enum Standing {
+    /// It is open; this is how others ask about it.
+    Open(Origin),
+    /// It was ended behind the back of its `CacheTx`.
+    Ended,
+}
+
+/// The part of [`Backend`] that only this crate may name.
+pub trait Engine: Database {
+    /// The statement that begins a transaction and leaves the mark in it; `statement` replaces a plain `BEGIN`.
+    fn opening(statement: Option<SqlStr>, mark: &Mark) -> SqlStr;
+
+    /// Identity of the pool's database where its connections cannot tell it.
+    fn home(pool: &Pool<Self>) -> Option<String>;
+
+    /// Asks the open connection, in one round trip, whether the marked transaction stands and how others may ask about it.
+    fn standing(
+        connection: &mut Self::Connection,
+        mark: &Mark,
+    ) -> impl Future<Output = sqlx::Result<Standing>> + Send;
+
+    /// Whether a COMMIT that failed like this has certainly changed nothing, now and later.
+    fn is_undone(error: &sqlx::Error) -> bool;
+
+    /// Rolls back a transaction that nobody waits for.
+    fn drop_unfinished(transaction: Transaction<'static, Self>) {
+        drop(transaction);
+    }
+
+    /// The healer that asks through this pool.
+    fn healer(pool: &Pool<Self>) -> Arc<dyn Healer>;
+}

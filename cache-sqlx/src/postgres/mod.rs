@@ -1,0 +1,57 @@
+//! Postgres: transactions are known by cluster, timeline and 64-bit transaction id.
+
+mod heal;
+mod origin;
+
+use std::sync::Arc;
+
+use cache_core::heal::Healer;
+pub use heal::PgHealer;
+use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, SqlSafeStr, SqlStr};
+
+use self::origin::PgOrigin;
+use crate::backend::{Engine, Mark, Standing};
+
+/// A cache-aware transaction on Postgres.
+pub type PgTx<'c> = crate::CacheTx<'c, Postgres>;
+
+crate::executor::executor!(Postgres, PgConnection);
+
+/// Answers the transaction's identity, or nothing for its id if the mark is gone.
+const STANDING: &str = include_str!("standing.sql");
+
+impl Engine for Postgres {
+    fn opening(statement: Option<SqlStr>, mark: &Mark) -> SqlStr {
+        let begin = statement.as_ref().map_or("BEGIN", SqlStr::as_str);
+        // A setting that lasts as long as this transaction tells it from any other: sqlx counts its own begins and does not
+        // notice a COMMIT sent as a statement.
+        AssertSqlSafe(format!("{begin}; SET LOCAL cache_sqlx.mark = '{}'", mark.number)).into_sql_str()
+    }
+
+    fn home(_: &PgPool) -> Option<String> {
+        None
+    }
+
+    async fn standing(connection: &mut PgConnection, mark: &Mark) -> sqlx::Result<Standing> {
+        let (xid, system, segment): (Option<String>, String, Option<String>) =
+            sqlx::query_as(STANDING).bind(mark.number.to_string()).fetch_one(connection).await?;
+        let Some(xid) = xid else { return Ok(Standing::Ended) };
+        let origin = PgOrigin::parts(&system, segment.as_deref(), &xid)
+            .ok_or_else(|| sqlx::Error::Protocol("the server's transaction id does not parse".to_owned()))?;
+        Ok(Standing::Open(origin.to_origin()))
+    }
+
+    /// An error of severity ERROR in place of COMMIT's answer means that the transaction was aborted; anything else (a fatal
+    /// error, a broken connection) may have come after it was made durable.
+    fn is_undone(error: &sqlx::Error) -> bool {
+        error
+            .as_database_error()
+            .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+            .is_some_and(|error| matches!(error.severity(), PgSeverity::Error))
+    }
+
+    fn healer(pool: &PgPool) -> Arc<dyn Healer> {
+        Arc::new(PgHealer::new(pool.clone()))
+    }
+}

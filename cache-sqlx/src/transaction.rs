@@ -1,0 +1,282 @@
+//! The cache-aware transaction. Refuses to lose what was recorded: a savepoint that is rolled back keeps its subjects, and
+//! no end of a transaction, not even a dropped future, leaves a committed change unmarked.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cache_core::Cache;
+use cache_core::scope::{OpenScope, Recording, Savepoint, WriteScope};
+use sqlx::{Connection, Database, Pool, SqlSafeStr, SqlStr, Transaction};
+use tracing::Instrument;
+
+use crate::backend::{Backend, Mark};
+use crate::commit;
+
+/// A transaction, or a savepoint in one, that remembers which cached values its statements change.
+///
+/// It dereferences to the connection: `sqlx::query(…).execute(&mut *tx)`, or `&mut tx` where sqlx wants an `Executor`.
+/// Dropped without [`commit`](Self::commit), it is rolled back.
+pub struct CacheTx<'c, DB: Backend> {
+    held: Held<'c, DB>,
+    recording: Recording,
+    cache: Cache,
+}
+
+enum Held<'c, DB: Backend> {
+    Owned(Owned<DB>, Mark),
+    Borrowed(Transaction<'c, DB>, Mark),
+    Nested(Transaction<'c, DB>, Nest),
+}
+
+/// Begins a transaction on a connection of the pool, and lets the cache heal fences through that pool from now on.
+///
+/// Dropping the future is safe at any point: the connection never returns to the pool inside a transaction.
+///
+/// # Errors
+/// Those of [`Pool::begin`].
+pub async fn begin<DB: Backend>(cache: &Cache, pool: &Pool<DB>) -> sqlx::Result<CacheTx<'static, DB>> {
+    open(cache, pool, None).await
+}
+
+/// Begins a transaction with a statement of its own, such as `BEGIN ISOLATION LEVEL SERIALIZABLE` or `BEGIN IMMEDIATE`.
+///
+/// # Errors
+/// Those of [`Pool::begin_with`].
+pub async fn begin_with<DB: Backend>(
+    cache: &Cache,
+    pool: &Pool<DB>,
+    statement: impl SqlSafeStr,
+) -> sqlx::Result<CacheTx<'static, DB>> {
+    open(cache, pool, Some(statement.into_sql_str())).await
+}
+
+async fn open<DB: Backend>(
+    cache: &Cache,
+    pool: &Pool<DB>,
+    statement: Option<SqlStr>,
+) -> sqlx::Result<CacheTx<'static, DB>> {
+    crate::heal(cache, pool);
+    let mark = next_mark(DB::home(pool));
+    let statement = DB::opening(statement, &mark);
+    let pool = pool.clone();
+    // A cancelled `Pool::begin` may return a connection that is inside a transaction (sqlx issue 4393); this one is never
+    // cancelled, and a transaction nobody takes is rolled back when the task drops it.
+    let transaction = detached(async move { pool.begin_with(statement).await }).await?;
+    let held = Held::Owned(Owned(Some(transaction)), mark);
+    Ok(CacheTx { held, recording: cache.recording(), cache: cache.clone() })
+}
+
+fn next_mark(home: Option<String>) -> Mark {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    Mark { number: LAST.fetch_add(1, Ordering::Relaxed), home }
+}
+
+/// Runs to its end even if the caller stops waiting.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = sqlx::Result<T>> + Send + 'static,
+) -> sqlx::Result<T> {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // Only the end of the runtime cancels the task, and with it whoever waits here.
+        Err(_) => Err(sqlx::Error::WorkerCrashed),
+    }
+}
+
+impl<'c, DB: Backend> CacheTx<'c, DB> {
+    /// Begins a transaction on a connection that stays the caller's.
+    ///
+    /// Its commit runs in the caller's task: a future dropped between fence and answer leaves the fence for the next
+    /// reader to heal. Prefer [`begin`] on a pool.
+    ///
+    /// # Errors
+    /// Those of [`Connection::begin_with`]; a connection that is inside a transaction is refused, because the outer one
+    /// would decide about the commit.
+    pub async fn on(cache: &Cache, connection: &'c mut DB::Connection) -> sqlx::Result<Self> {
+        let mark = next_mark(None);
+        let transaction = connection.begin_with(DB::opening(None, &mark)).await?;
+        Ok(Self {
+            held: Held::Borrowed(transaction, mark),
+            recording: cache.recording(),
+            cache: cache.clone(),
+        })
+    }
+
+    /// Sets a savepoint. What is recorded in it belongs to this transaction once it is committed; rolled back or dropped,
+    /// its changes are undone, while its subjects stay (invalidating too much is safe).
+    ///
+    /// # Errors
+    /// Those of [`Connection::begin`]. The transaction is over if it fails or is cancelled, as it is for sqlx's own.
+    pub async fn begin(&mut self) -> sqlx::Result<CacheTx<'_, DB>> {
+        let recording = self.recording.clone();
+        let cache = self.cache.clone();
+        let transaction = Connection::begin(&mut **self).await?;
+        let nest =
+            Nest { savepoint: recording.savepoint(), recording: recording.clone(), state: Nesting::Open };
+        Ok(CacheTx { held: Held::Nested(transaction, nest), recording, cache })
+    }
+
+    /// Commits, and returns when every read that begins now sees the change.
+    ///
+    /// With something recorded: asks for the transaction's identity, fences what it changes, commits, and clears. This runs
+    /// to its end even if the future is dropped (but see [`CacheTx::on`]). A savepoint is released, nothing more.
+    ///
+    /// # Errors
+    /// [`TxError`](crate::TxError), found by [`TxError::of`](crate::TxError::of), or the database's own error where it
+    /// refuses the commit; then the transaction is rolled back.
+    pub async fn commit(self) -> sqlx::Result<()> {
+        match self.held {
+            Held::Owned(transaction, mark) => {
+                let transaction = transaction.take();
+                detached(commit::run(transaction, self.cache, self.recording, mark)).await
+            }
+            Held::Borrowed(transaction, mark) => {
+                commit::run(transaction, self.cache, self.recording, mark).await
+            }
+            Held::Nested(transaction, mut nest) => {
+                nest.release();
+                transaction.commit().await?;
+                nest.state = Nesting::Released;
+                Ok(())
+            }
+        }
+    }
+
+    /// Undoes the statements of this transaction or savepoint.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::rollback`]; the statements are undone all the same.
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        match self.held {
+            Held::Owned(transaction, _) => transaction.take().rollback().await,
+            Held::Borrowed(transaction, _) => transaction.rollback().await,
+            Held::Nested(transaction, nest) => {
+                let result = transaction.rollback().await;
+                drop(nest);
+                result
+            }
+        }
+    }
+
+    /// The cache this transaction invalidates.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+}
+
+/// A root transaction on a pool's connection.
+struct Owned<DB: Backend>(Option<Transaction<'static, DB>>);
+
+const TAKEN: &str = "the transaction is taken only by what consumes its CacheTx";
+
+impl<DB: Backend> Owned<DB> {
+    fn take(mut self) -> Transaction<'static, DB> {
+        self.0.take().expect(TAKEN)
+    }
+}
+
+impl<DB: Backend> Drop for Owned<DB> {
+    fn drop(&mut self) {
+        if let Some(transaction) = self.0.take() {
+            DB::drop_unfinished(transaction);
+        }
+    }
+}
+
+/// Keeps the recording in step with a savepoint, however that ends.
+struct Nest {
+    recording: Recording,
+    savepoint: Savepoint,
+    state: Nesting,
+}
+
+#[derive(PartialEq, Eq)]
+enum Nesting {
+    Open,
+    Releasing,
+    Released,
+}
+
+impl Nest {
+    /// Before the statement, not after it: a release that was carried out but never acknowledged must leave what the
+    /// savepoint still owes with its parent.
+    fn release(&mut self) {
+        self.recording.release(self.savepoint);
+        self.state = Nesting::Releasing;
+    }
+}
+
+impl Drop for Nest {
+    fn drop(&mut self) {
+        match self.state {
+            Nesting::Open => self.recording.roll_back(self.savepoint),
+            // Neither released nor certainly undone: its values must not be installed.
+            Nesting::Releasing => self.recording.used(),
+            Nesting::Released => {}
+        }
+    }
+}
+
+impl<DB: Backend> Deref for CacheTx<'_, DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        match &self.held {
+            Held::Owned(transaction, _) => transaction.0.as_ref().expect(TAKEN),
+            Held::Borrowed(transaction, _) | Held::Nested(transaction, _) => transaction,
+        }
+    }
+}
+
+impl<DB: Backend> DerefMut for CacheTx<'_, DB> {
+    /// Counts as a use of the connection: values recorded to be installed at the commit are no longer certain.
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.recording.used();
+        match &mut self.held {
+            Held::Owned(transaction, _) => transaction.0.as_mut().expect(TAKEN),
+            Held::Borrowed(transaction, _) | Held::Nested(transaction, _) => transaction,
+        }
+    }
+}
+
+impl<DB: Backend> AsMut<DB::Connection> for CacheTx<'_, DB> {
+    fn as_mut(&mut self) -> &mut DB::Connection {
+        self
+    }
+}
+
+impl<DB: Backend> AsRef<Cache> for CacheTx<'_, DB> {
+    fn as_ref(&self) -> &Cache {
+        &self.cache
+    }
+}
+
+impl<DB: Backend> fmt::Debug for CacheTx<'_, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheTx")
+            .field("database", &<DB as Database>::NAME)
+            .field("recording", &self.recording)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<DB: Backend> WriteScope for CacheTx<'_, DB> {
+    fn recording(&mut self) -> Recording {
+        self.recording.clone()
+    }
+}
+
+impl<DB: Backend> OpenScope<Cache, Pool<DB>> for CacheTx<'static, DB> {
+    type Error = sqlx::Error;
+
+    async fn open(cache: &Cache, source: &Pool<DB>) -> sqlx::Result<Self> {
+        begin(cache, source).await
+    }
+
+    async fn close(self) -> sqlx::Result<()> {
+        self.commit().await
+    }
+}
