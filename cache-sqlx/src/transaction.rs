@@ -86,7 +86,7 @@ async fn detached<T: Send + 'static>(
 }
 
 impl<'c, DB: Backend> CacheTx<'c, DB> {
-    /// Begins a transaction on a connection that stays the caller's.
+    /// Begins a transaction on a connection that stays the caller's: `PgTx::on(&cache, &mut connection)`.
     ///
     /// Its commit runs in the caller's task: a future dropped between fence and answer leaves the fence for the next
     /// reader to heal. Prefer [`begin`] on a pool.

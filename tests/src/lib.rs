@@ -1,1 +1,1 @@
-//! Placeholder.
+//! Nothing: the suites live in `tests/`, one folder each.

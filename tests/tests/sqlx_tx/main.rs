@@ -1,0 +1,11 @@
+//! cache-sqlx on a real Postgres, on SQLite and on the store in memory.
+
+mod commit;
+mod dropped;
+mod executor;
+mod healing;
+mod kit;
+mod permissions;
+mod savepoints;
+mod sqlite;
+mod sqlite_healing;

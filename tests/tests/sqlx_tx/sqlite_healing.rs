@@ -1,0 +1,161 @@
+//! Writers on SQLite that die, and readers that find out.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use cache_core::WriteScope;
+use cache_core::heal::Healer;
+use cache_core::key::Namespace;
+use cache_core::store::{Fence, Origin};
+use cache_core::subject::{Kind, WriterId};
+use cache_sqlx::{SqliteHealer, begin};
+use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::{Executor, SqlitePool};
+
+use crate::kit::*;
+use crate::sqlite::{TABLES, Till, till};
+
+/// The fence of a writer on the pool's database, met while its commit is held.
+async fn fence_of(pool: &SqlitePool) -> Fence {
+    let spy = Spy::default();
+    let cache = builder(&spy).build().unwrap();
+    let met = std::sync::Arc::new(Mutex::new(None));
+    #[derive(Debug)]
+    struct Listener(std::sync::Arc<Mutex<Option<Fence>>>);
+    impl Healer for Listener {
+        fn name(&self) -> &str {
+            "listener"
+        }
+        fn knows(&self, _: &Fence) -> bool {
+            true
+        }
+        fn finished<'a>(&'a self, fences: &'a [Fence]) -> cache_core::store::BoxFuture<'a, Vec<WriterId>> {
+            *self.0.lock().unwrap() = Some(fences[0].clone());
+            Box::pin(async { Vec::new() })
+        }
+    }
+    cache.heal_with(std::sync::Arc::new(Listener(met.clone())));
+    spy.clearing.close();
+    let mut tx = begin(&cache, pool).await.unwrap();
+    touch(&tx.recording(), 1);
+    let commit = tokio::spawn(tx.commit());
+    spy.clearing.arrival().await;
+    until("a reader asks about the fence", async || {
+        read(&cache, 1, &AtomicUsize::new(0), async { 0 }).await;
+        met.lock().unwrap().is_some()
+    })
+    .await;
+    spy.clearing.open();
+    commit.await.unwrap().unwrap();
+    met.lock().unwrap().take().unwrap()
+}
+
+async fn is_finished(pool: &SqlitePool, fence: &Fence) -> bool {
+    until("a connection is idle", async || pool.num_idle() > 0).await;
+    let healer = SqliteHealer::new(pool.clone());
+    assert!(healer.knows(fence));
+    healer.finished(std::slice::from_ref(fence)).await == [fence.writer]
+}
+
+#[tokio::test]
+async fn a_writer_is_finished_when_nobody_holds_the_write_lock() {
+    let till = till(2).await;
+    let fence = fence_of(&till.pool).await;
+    assert!(is_finished(&till.pool, &fence).await);
+    let mut other = till.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    assert!(!is_finished(&till.pool, &fence).await, "it may be the one that holds the lock");
+    other.execute("SELECT 1").await.unwrap();
+    other.rollback().await.unwrap();
+    assert!(is_finished(&till.pool, &fence).await);
+}
+
+#[tokio::test]
+async fn the_question_leaves_the_connection_as_it_was() {
+    let till = till(1).await;
+    let fence = fence_of(&till.pool).await;
+    assert!(is_finished(&till.pool, &fence).await);
+    let patience: i64 = sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(&till.pool).await.unwrap();
+    assert_eq!(patience, 5000);
+    till.change(150).await.commit().await.unwrap();
+    assert_eq!(till.balance(1).await, 150);
+}
+
+#[tokio::test]
+async fn a_pool_without_an_idle_connection_is_not_asked() {
+    let till = till(1).await;
+    let fence = fence_of(&till.pool).await;
+    let held = till.pool.acquire().await.unwrap();
+    let healer = SqliteHealer::new(till.pool.clone());
+    assert_eq!(healer.finished(std::slice::from_ref(&fence)).await, []);
+    drop(held);
+    assert!(is_finished(&till.pool, &fence).await);
+}
+
+#[tokio::test]
+async fn one_file_is_one_database_through_any_path_and_another_is_a_stranger() {
+    let here = till(1).await;
+    let fence = fence_of(&here.pool).await;
+    let path = here.options.get_filename();
+    let link = path.with_file_name("link.db");
+    std::os::unix::fs::symlink(path, &link).unwrap();
+    let linked = SqlitePool::connect_with(here.options.clone().filename(&link)).await.unwrap();
+    assert!(is_finished(&linked, &fence).await);
+    let there = till(1).await;
+    assert!(!is_finished(&there.pool, &fence).await);
+}
+
+#[tokio::test]
+async fn databases_in_memory_are_strangers_to_each_other() {
+    let mut pools = Vec::new();
+    for _ in 0..2 {
+        let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+        pool.execute(TABLES).await.unwrap();
+        pools.push(pool);
+    }
+    let fence = fence_of(&pools[0]).await;
+    assert!(is_finished(&pools[0], &fence).await);
+    assert!(!is_finished(&pools[1], &fence).await);
+}
+
+#[tokio::test]
+async fn fences_of_nobody_and_of_others_are_not_ours() {
+    let till = till(1).await;
+    let healer = SqliteHealer::new(till.pool.clone());
+    let subject = Namespace::new("bank").unwrap().subject(Kind::Entity, |text| text.literal("account:1"));
+    for (origin, ours) in [("none", false), ("pg:1:2:3", false), ("sqlite:elsewhere", true)] {
+        let origin = Origin::new(origin).unwrap();
+        let fence = Fence { subject: subject.clone(), writer: WriterId(1), origin, age: Duration::from_secs(9) };
+        assert_eq!(healer.knows(&fence), ours);
+        assert_eq!(healer.finished(&[fence]).await, []);
+    }
+}
+
+/// A process dies between COMMIT and CLEAR, for which its runtime stands here; another process reads.
+#[test]
+fn a_process_that_dies_between_commit_and_clear_is_healed_by_another() {
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let reader = runtime();
+    let till = reader.block_on(till(1));
+    let writer = runtime();
+    let (spy, options) = (till.spy.clone(), till.options.clone());
+    writer.block_on(async {
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        let cache = builder(&spy).build().unwrap();
+        spy.clearing.close();
+        let mut tx = begin(&cache, &pool).await.unwrap();
+        touch(&tx.recording(), 1);
+        sqlx::query(SET).bind(1_i64).bind(150_i64).execute(&mut *tx).await.unwrap();
+        tokio::spawn(tx.commit());
+        spy.clearing.arrival().await;
+    });
+    writer.shutdown_background();
+    reader.block_on(async {
+        let till: Till = till;
+        assert!(!till.is_cached(1).await, "nobody to ask: the fence stays");
+        cache_sqlx::heal(&till.cache, &till.pool);
+        until("a reader heals the fence", async || till.is_cached(1).await).await;
+        assert_eq!(till.read(1, &AtomicUsize::new(0)).await, 150);
+        assert_eq!(till.spy.clears(), 0);
+    });
+}
