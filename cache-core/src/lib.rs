@@ -38,6 +38,8 @@ pub mod testkit;
 pub mod time;
 
 pub use backend::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use backend::redis::RedisStore;
 pub use cache::{Builder, Cache, Stats};
 pub use engine::Fenced;
 pub use error::{BuildError, StoreError, WriteError};
