@@ -8,7 +8,7 @@
 //! lead, load) -> `flight` (one load, many callers) -> [`backend::memory`] (the seam's contract, executable).
 
 #[doc(hidden)]
-#[path = "private.rs"]
+#[path = "private/mod.rs"]
 pub mod __private;
 pub mod backend;
 mod breaker;
@@ -41,6 +41,7 @@ pub use backend::memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use backend::redis::RedisStore;
 pub use cache::{Builder, Cache, Stats};
+pub use cache_macros::{Cacheable, KeyPart, cached, invalidates, writes_through};
 pub use engine::Fenced;
 pub use error::{BuildError, StoreError, WriteError};
 pub use key::KeyPart;

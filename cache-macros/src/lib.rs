@@ -1,1 +1,106 @@
-//! Placeholder.
+//! The attributes and derives of `cache-core`; depend on `cache-core`, which re-exports them. Refuses to decide anything at
+//! run time: what is generated calls `cache_core::__private` and nothing else.
+//!
+//! One way through the code: [`args`] (as written) -> [`model`] (building it is the validation) -> [`expand`] (cannot fail);
+//! [`fallback`] when there was a mistake.
+
+mod args;
+mod derive;
+mod duration;
+mod expand;
+mod fallback;
+mod function;
+mod mistakes;
+mod model;
+mod template;
+mod text;
+
+use proc_macro::TokenStream;
+
+/// Reads through the cache: an entry is served, or the body loads the value and fills it.
+///
+/// ```text
+/// #[cached(key = "user:<id>", ttl = "1h", jitter = 0.1, stampede = "xfetch", tags = ["users"])]
+/// async fn find(&self, id: i64) -> sqlx::Result<Option<User>> { … }
+/// ```
+///
+/// | option | meaning | default |
+/// |---|---|---|
+/// | `key` | template (`"user:<id>"`, `"user:<user.id>"`, `"<self.tenant>:user:<id>"`) or a type with a typed key (`User`, `User(id)`) | required |
+/// | `ttl` | lifetime of a value: `"90s"`, `"15m"`, `"1h 30m"`, `"7d"` | required |
+/// | `negative_ttl` | lifetime of "there is none" | `"60s"` |
+/// | `jitter` | share of the lifetime, 0 to 1, by which it is stretched or shrunk at random | `0` |
+/// | `stampede` | `"lease"`, `"xfetch"` or `"xfetch(beta=2.0)"` | `"lease"` |
+/// | `tags` | invalidation groups of the entry, as templates | none |
+/// | `ignores` | parameters that do not change the answer | none |
+/// | `on` | the parameter that is read from; inside a transaction the cache is bypassed | none |
+/// | `cache` | where the cache is | a parameter `cache`, else `self.cache` |
+/// | `version` | raise it when a value's meaning changes and its type does not | `0` |
+/// | `crate` | path of cache-core | `::cache_core` |
+///
+/// Every parameter is in the key, is `on` or the cache, or is listed in `ignores`: a forgotten `<viewer>` would serve one
+/// user's answer to another.
+#[proc_macro_attribute]
+pub fn cached(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand::attribute(item, |function| {
+        let read = model::Read::new(args::parse(args.into())?, function)?;
+        Ok(expand::read(&read, function))
+    })
+}
+
+/// Covers a write: readers that begin after it has returned see it.
+///
+/// ```text
+/// #[invalidates(key = "user:<id>", tag = "users", within = tx)]
+/// async fn rename(&self, tx: &mut PgTx<'_>, id: i64, name: &str) -> sqlx::Result<()> { … }
+/// ```
+///
+/// | option | meaning |
+/// |---|---|
+/// | `key`, `keys = […]` | what the write changes; `<return.id>` names a field of what it returns |
+/// | `tag`, `tags = […]` | the invalidation groups it changes |
+/// | `within = tx` | the parameter whose transaction the body writes in; the caller commits |
+/// | `begin = self.pool` | a transaction is opened from this pool, handed in as the parameter of type `&mut PgTx<'_>`, and committed; callers leave that argument out |
+/// | `cache`, `crate` | as in `#[cached]` |
+///
+/// With neither `within` nor `begin` the body's own statements run inside a fence; then `<return.…>` cannot be used. Of an
+/// `Option`, `None` says that nothing was changed; of a `Vec`, each element is named.
+#[proc_macro_attribute]
+pub fn invalidates(args: TokenStream, item: TokenStream) -> TokenStream {
+    write(args, item, model::Effect::Invalidates)
+}
+
+/// As [`macro@invalidates`], and the value returned is installed under its keys when the transaction has committed, where that
+/// is safe. Needs `within` or `begin`.
+///
+/// ```text
+/// #[writes_through(key = "user:<return.id>", tag = "users", begin = self.pool)]
+/// async fn create(&self, tx: &mut PgTx<'_>, new: NewUser) -> sqlx::Result<User> { … }   // callers write create(new)
+/// ```
+#[proc_macro_attribute]
+pub fn writes_through(args: TokenStream, item: TokenStream) -> TokenStream {
+    write(args, item, model::Effect::WritesThrough)
+}
+
+fn write(args: TokenStream, item: TokenStream, effect: model::Effect) -> TokenStream {
+    expand::attribute(item, |function| {
+        let write = model::Write::new(effect, args::parse(args.into())?, function)?;
+        Ok(expand::write(&write, function))
+    })
+}
+
+/// Makes a type a cached value: its shape becomes part of every entry, so a changed struct never decodes an old one.
+///
+/// On the type: `#[cacheable(version = 2)]` when its meaning changed and its shape did not; `#[cacheable(key = "user:<id>")]`
+/// for a key that attributes share by type (`key = User`) and code calls as `User::key(42)`; `#[cacheable(crate = path)]`.
+/// On a field: `#[cacheable(version = 1)]` where its type belongs to another crate; raise it when that type changes.
+#[proc_macro_derive(Cacheable, attributes(cacheable))]
+pub fn cacheable(item: TokenStream) -> TokenStream {
+    expand::derive(item, derive::cacheable)
+}
+
+/// Makes an id type a part of keys: a newtype writes what it wraps, a struct its fields, a fieldless enum its variant's name.
+#[proc_macro_derive(KeyPart, attributes(cacheable))]
+pub fn key_part(item: TokenStream) -> TokenStream {
+    expand::derive(item, derive::key_part)
+}

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub(crate) use put::put;
 pub use read::Tags;
-pub(crate) use read::read;
+pub(crate) use read::{Request, read, request};
 pub use write::Fenced;
 
 use crate::breaker::Breaker;

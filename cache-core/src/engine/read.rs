@@ -58,31 +58,42 @@ enum Looked<V> {
     Miss,
 }
 
-/// Reads through the cache; `load` is called at most once.
-pub(crate) async fn read<O, F>(
-    core: &Arc<Core>,
+/// What a call asks for, before its value's type and its loader are known.
+#[derive(Debug)]
+pub(crate) struct Request {
+    state: Arc<SiteState>,
+    subject: Subject,
+    tags: Vec<Subject>,
+}
+
+/// Writes a call's names; `None` where it runs past the cache.
+pub(crate) fn request(
+    core: &Core,
     site: &'static ReadSite,
     key: impl FnOnce(&mut Text),
     tags: impl FnOnce(&mut Tags),
-    load: impl FnOnce() -> F,
-) -> O
-where
-    O: Output,
-    F: Future<Output = O>,
-{
-    if core.store().is_none() {
-        return load().await;
-    }
+) -> Option<Request> {
+    core.store()?;
     let state = core.site(site);
     if mode::is_bypassed() {
         state.counters.bypasses.add();
-        return load().await;
+        return None;
     }
     let mut collected = Tags { namespace: core.namespace.clone(), tags: Vec::new() };
     tags(&mut collected);
     let subject = core.namespace.subject(Kind::Entity, key);
+    Some(Request { state, subject, tags: collected.tags })
+}
+
+/// Reads through the cache; `load` is called at most once.
+pub(crate) async fn read<O, F>(core: &Arc<Core>, request: Option<Request>, load: impl FnOnce() -> F) -> O
+where
+    O: Output,
+    F: Future<Output = O>,
+{
+    let Some(Request { state, subject, tags }) = request else { return load().await };
     let key = EntryKey { subject, field: put::field::<ValueOf<O>>(state.seed) };
-    let plan = Plan { key, tags: collected.tags, state };
+    let plan = Plan { key, tags, state };
     Reader::<O> { core, plan: &plan, output: std::marker::PhantomData }.run(load).await
 }
 

@@ -1,10 +1,21 @@
 //! What generated code names. Not for people: it may change in any release.
 
+mod keyed;
+mod lookup;
+mod opened;
+mod returned;
+
 use std::future::Future;
 
 pub use bytes::Bytes;
 pub use inventory;
+pub use serde::{Serialize, de::DeserializeOwned};
 pub use std::time::Duration;
+
+pub use keyed::{Keyed, PartOf};
+pub use lookup::Lookup;
+pub use opened::{Opened, run};
+pub use returned::{Fallible, Returned, ReturnedAlone, succeeded};
 
 pub use crate::cache::Cache;
 pub use crate::engine::{Fenced, Tags};
@@ -31,7 +42,7 @@ pub async fn read<O: Output, F: Future<Output = O>>(
     tags: impl FnOnce(&mut Tags),
     load: impl FnOnce() -> F,
 ) -> O {
-    engine::read(&cache.0, site, key, tags, load).await
+    Lookup::new(cache, site, key, tags).read(load).await
 }
 
 /// Counts a read that runs past the cache because it is inside a transaction.
@@ -99,10 +110,4 @@ pub async fn settle<T, E: FromWriteError<M>, M>(fenced: Fenced, result: Result<T
             Err(error)
         }
     }
-}
-
-/// A type with a key of its own (`#[cacheable(key = "…")]`).
-pub trait Keyed {
-    /// The key's template.
-    const TEMPLATE: &'static str;
 }

@@ -1,0 +1,41 @@
+//! A read before its body: the names are written first, so that a body may move the arguments they are made of.
+
+use std::future::Future;
+
+use crate::cache::Cache;
+use crate::engine::{self, Request, Tags};
+use crate::key::Text;
+use crate::output::Output;
+use crate::site::ReadSite;
+
+/// What one call of a cached function asks for.
+#[derive(Debug)]
+pub struct Lookup<'c> {
+    cache: &'c Cache,
+    /// `None`: the cache is off or bypassed.
+    request: Option<Request>,
+}
+
+impl<'c> Lookup<'c> {
+    /// Asks for the entry whose key and tags are written here.
+    pub fn new(
+        cache: &'c Cache,
+        site: &'static ReadSite,
+        key: impl FnOnce(&mut Text),
+        tags: impl FnOnce(&mut Tags),
+    ) -> Self {
+        Self { cache, request: engine::request(&cache.0, site, key, tags) }
+    }
+
+    /// Runs past the cache, because it is inside a transaction.
+    #[must_use]
+    pub fn bypass(cache: &'c Cache, site: &'static ReadSite) -> Self {
+        super::bypassed(cache, site);
+        Self { cache, request: None }
+    }
+
+    /// Reads; `load` is called at most once.
+    pub async fn read<O: Output, F: Future<Output = O>>(self, load: impl FnOnce() -> F) -> O {
+        engine::read(&self.cache.0, self.request, load).await
+    }
+}

@@ -1,0 +1,56 @@
+//! Names: as templates in a static, and as statements that write them.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+
+use super::local;
+use crate::model::{Name, Place, Root, Written};
+
+/// The template, as a constant of type `&'static str`.
+pub(super) fn template(p: &TokenStream, name: &Name) -> TokenStream {
+    match name {
+        Name::Template { text, .. } => text.value().to_token_stream(),
+        Name::Typed { path, .. } => quote_spanned!(Span::mixed_site()=> <#path as #p::Keyed>::TEMPLATE),
+    }
+}
+
+/// A closure that writes the name; places in what was returned are read from `__cache_item`.
+pub(super) fn writer(p: &TokenStream, name: &Name) -> TokenStream {
+    let text = local("__cache_text");
+    let statements = match name {
+        Name::Template { written, .. } => written.iter().map(|piece| statement(piece, &text)).collect(),
+        Name::Typed { path, places, .. } => {
+            let arguments = places.iter().map(|place| {
+                let expr = expression(place);
+                if place.is_reference { expr } else { quote_spanned!(site(place.span)=> &#expr) }
+            });
+            quote_spanned!(Span::mixed_site()=> (#path::key(#(#arguments),*))(#text))
+        }
+    };
+    quote_spanned!(Span::mixed_site()=> |#text: &mut #p::Text| { #statements })
+}
+
+fn statement(piece: &Written, text: &proc_macro2::Ident) -> TokenStream {
+    match piece {
+        Written::Literal(literal) => quote_spanned!(Span::mixed_site()=> #text.literal(#literal);),
+        Written::Place(place) => {
+            let expr = expression(place);
+            quote_spanned!(site(place.span)=> #text.part(&#expr);)
+        }
+    }
+}
+
+fn expression(place: &Place) -> TokenStream {
+    match place.root {
+        Root::Returned => {
+            let item = proc_macro2::Ident::new("__cache_item", site(place.span));
+            quote_spanned!(site(place.span)=> #item #place)
+        }
+        Root::This(_) | Root::Param(_) => place.to_token_stream(),
+    }
+}
+
+/// Messages point to what was written; names resolve here.
+fn site(span: Span) -> Span {
+    Span::mixed_site().located_at(span)
+}

@@ -1,0 +1,207 @@
+//! `#[invalidates]` and `#[writes_through]`: subjects of the arguments before the body, those of the result after it, and in
+//! between a guard that keeps the transaction from committing.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{FnArg, Type};
+
+use super::body::{self, Arguments};
+use super::{local, location, name, private, read};
+use crate::function::Function;
+use crate::model::{CachePlace, Cover, Effect, Name, Write};
+
+pub(crate) fn write(write: &Write, function: &Function) -> TokenStream {
+    let p = private(&write.krate);
+    let site = site(&p, write, function);
+    match &write.cover {
+        Cover::Within(scope) => {
+            let inside = within(&p, write, function, scope, &TokenStream::new());
+            body::function(function, &function.sig, &site, &inside)
+        }
+        Cover::Begin { cache, source, index, scope } => {
+            let inside = begin(&p, write, function, (cache, source, *index, scope));
+            let mut sig = function.sig.clone();
+            sig.inputs =
+                sig.inputs.into_iter().enumerate().filter(|(i, _)| i != index).map(|(_, arg)| arg).collect();
+            body::function(function, &sig, &site, &inside)
+        }
+        Cover::Around { cache } => {
+            let inside = around(&p, write, function, cache);
+            body::function(function, &function.sig, &site, &inside)
+        }
+    }
+}
+
+/// What is written, each with its kind.
+fn names(write: &Write) -> impl Iterator<Item = (&'static str, &Name)> {
+    let keys = write.keys.iter().map(|key| ("Entity", key));
+    keys.chain(write.tags.iter().map(|tag| ("Tag", tag)))
+}
+
+/// Records, runs the body, records what it returned. `bind` stands in front of the body.
+fn within(
+    p: &TokenStream,
+    write: &Write,
+    function: &Function,
+    scope: &TokenStream,
+    bind: &TokenStream,
+) -> TokenStream {
+    let span = Span::mixed_site();
+    let (recording, expected, result) =
+        (local("__cache_recording"), local("__cache_expected"), local("__cache_result"));
+    let output = body::output(function);
+    let arguments = if bind.is_empty() { Arguments::AsDeclared } else { Arguments::WithinTheCall };
+    let load = body::closure(function, arguments);
+    let puts = write.effect == Effect::WritesThrough;
+
+    let (mut before, mut put_whole, mut each) = (TokenStream::new(), TokenStream::new(), TokenStream::new());
+    for (i, (kind, name)) in names(write).enumerate() {
+        let (kind, writer) = (Ident::new(kind, span), name::writer(p, name));
+        let subject = format_ident!("__cache_subject_{i}", span = span);
+        let touch = quote_spanned!(span=> #recording.touch(#p::Kind::#kind, #writer));
+        let (put, template) = (puts && kind == "Entity", name::template(p, name));
+        if name.is_returned() {
+            let item = local("__cache_item");
+            each.extend(if put {
+                quote_spanned!(span=> #p::put(&#recording, #template, &#touch, #item);)
+            } else {
+                quote_spanned!(span=> #touch;)
+            });
+        } else if put {
+            before.extend(quote_spanned!(span=> let #subject = #touch;));
+            put_whole.extend(quote_spanned!(span=> #p::put(&#recording, #template, &#subject, &#result);));
+        } else {
+            before.extend(quote_spanned!(span=> #touch;));
+        }
+    }
+    let (arm, returned) = if each.is_empty() {
+        (TokenStream::new(), TokenStream::new())
+    } else {
+        let arm = quote_spanned!(span=> let #expected = #recording.expect(&__CACHE_SITE););
+        (arm, returned(p, function, &each))
+    };
+    let run = quote_spanned!(span=> #p::run(#load).await);
+    let run = if bind.is_empty() { run } else { quote_spanned!(span=> { #bind #run }) };
+    quote_spanned! {span=>
+        let #recording = #p::WriteScope::recording(#scope);
+        #before
+        #arm
+        let #result: #output = #run;
+        #returned
+        #put_whole
+        #result
+    }
+}
+
+/// Records the subjects of each item returned, then disarms the guard.
+fn returned(p: &TokenStream, function: &Function, each: &TokenStream) -> TokenStream {
+    let span = Span::mixed_site();
+    let (expected, result, payload, item) =
+        (local("__cache_expected"), local("__cache_result"), local("__cache_payload"), local("__cache_item"));
+    let payload_of = quote_spanned!(span.located_at(function.output.span())=> #p::succeeded(&#result));
+    quote_spanned! {span=>
+        if let ::core::option::Option::Some(#payload) = #payload_of {
+            #[allow(unused_imports, reason = "needed unless the payload is an option or a sequence")]
+            use #p::ReturnedAlone as _;
+            for #item in #p::Returned(#payload).items() {
+                #each
+            }
+            #expected.keep();
+        }
+    }
+}
+
+type Opened<'a> = (&'a CachePlace, &'a TokenStream, usize, &'a Type);
+
+/// Opens a scope, runs the body within it, and commits it unless the body failed.
+fn begin(
+    p: &TokenStream,
+    write: &Write,
+    function: &Function,
+    (place, source, index, scope): Opened<'_>,
+) -> TokenStream {
+    let span = Span::mixed_site();
+    let (opened, error, result) = (local("__cache_scope"), local("__cache_error"), local("__cache_result"));
+    let (bind_cache, cache) = read::cache(p, place);
+    let parameter = match &function.sig.inputs[index] {
+        FnArg::Typed(typed) => {
+            let pattern = &typed.pat;
+            quote_spanned!(span=> let #pattern: &mut #scope = #opened.scope();)
+        }
+        FnArg::Receiver(receiver) => receiver.to_token_stream(),
+    };
+    let within = within(p, write, function, &quote_spanned!(span=> #opened.scope()), &parameter);
+    let output = body::output(function);
+    let at = span.located_at(function.output.span());
+    let failed = quote_spanned!(at=> ::core::result::Result::Err(::core::convert::From::from(#error)));
+    let value = local("__cache_value");
+    quote_spanned! {span=>
+        #bind_cache
+        match #p::Opened::<#scope, _>::open(#cache, #source).await {
+            ::core::result::Result::Err(#error) => #failed,
+            ::core::result::Result::Ok(mut #opened) => {
+                let #result: #output = { #within };
+                match #result {
+                    ::core::result::Result::Err(#error) => ::core::result::Result::Err(#error),
+                    ::core::result::Result::Ok(#value) => match #opened.close().await {
+                        ::core::result::Result::Err(#error) => #failed,
+                        ::core::result::Result::Ok(()) => ::core::result::Result::Ok(#value),
+                    },
+                }
+            }
+        }
+    }
+}
+
+/// Fences the subjects, runs the body, and lifts the fence.
+fn around(p: &TokenStream, write: &Write, function: &Function, place: &CachePlace) -> TokenStream {
+    let span = Span::mixed_site();
+    let (fenced, error, subjects, result) =
+        (local("__cache_fenced"), local("__cache_error"), local("__cache_subjects"), local("__cache_result"));
+    let (bind_cache, cache) = read::cache(p, place);
+    let load = body::closure(function, Arguments::AsDeclared);
+    let output = body::output(function);
+    let named = names(write).map(|(kind, name)| {
+        let (method, writer) = (local(if kind == "Entity" { "key" } else { "tag" }), name::writer(p, name));
+        quote_spanned!(span=> #subjects.#method(#writer);)
+    });
+    let at = span.located_at(function.output.span());
+    let failed =
+        quote_spanned!(at=> ::core::result::Result::Err(#p::FromWriteError::from_write_error(#error)));
+    let settle = quote_spanned!(at=> #p::settle(#fenced, #result).await);
+    quote_spanned! {span=>
+        #bind_cache
+        match #p::fence_around(#cache, |#subjects: &mut #p::Subjects<'_>| { #(#named)* }).await {
+            ::core::result::Result::Err(#error) => #failed,
+            ::core::result::Result::Ok(#fenced) => {
+                let #result: #output = #p::run(#load).await;
+                #settle
+            }
+        }
+    }
+}
+
+fn site(p: &TokenStream, write: &Write, function: &Function) -> TokenStream {
+    let span = Span::mixed_site();
+    let at = location(p, function);
+    let keys = write.keys.iter().map(|key| name::template(p, key));
+    let tags = write.tags.iter().map(|tag| name::template(p, tag));
+    let coverage = Ident::new(
+        match write.cover {
+            Cover::Within(_) => "Within",
+            Cover::Begin { .. } => "Begin",
+            Cover::Around { .. } => "Around",
+        },
+        span,
+    );
+    quote_spanned! {span=>
+        static __CACHE_SITE: #p::WriteSite = #p::WriteSite {
+            at: #at,
+            keys: &[#(#keys),*],
+            tags: &[#(#tags),*],
+            coverage: #p::Coverage::#coverage,
+        };
+        #p::inventory::submit! { #p::Site::Write(&__CACHE_SITE) }
+    }
+}

@@ -1,0 +1,286 @@
+//! `#[cached]`.
+
+use std::time::Duration;
+
+use proc_macro2::{Ident, Span};
+use syn::spanned::Spanned;
+use syn::{Expr, ExprUnary, Lit, Path, UnOp};
+
+use super::options::{Known, Options, string};
+use super::subject::{self, Name, Resolver, Returns};
+use super::{CachePlace, source};
+use crate::args::{self, Arg};
+use crate::function::{Function, Param, value_text};
+use crate::mistakes::Mistakes;
+use crate::{duration, text};
+
+const KNOWN: Known = Known {
+    attribute: "#[cached]",
+    options: &[
+        "key",
+        "ttl",
+        "negative_ttl",
+        "jitter",
+        "stampede",
+        "tag",
+        "tags",
+        "ignores",
+        "on",
+        "cache",
+        "version",
+        "crate",
+    ],
+    repeatable: &["tag"],
+};
+
+/// How stampedes are avoided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Stampede {
+    Lease,
+    XFetch { beta: f64 },
+}
+
+/// A valid `#[cached]`.
+pub(crate) struct Read {
+    pub(crate) krate: Path,
+    pub(crate) cache: CachePlace,
+    pub(crate) key: Name,
+    pub(crate) tags: Vec<Name>,
+    pub(crate) on: Option<Ident>,
+    pub(crate) ttl: Duration,
+    pub(crate) negative_ttl: Option<Duration>,
+    pub(crate) jitter: Option<f64>,
+    pub(crate) stampede: Option<Stampede>,
+    pub(crate) version: u32,
+    /// The value's type as text.
+    pub(crate) value: String,
+}
+
+impl Read {
+    pub(crate) fn new(args: Vec<Arg>, function: &Function) -> syn::Result<Self> {
+        let mut mistakes = Mistakes::default();
+        let options = Options::new(args, &KNOWN, &mut mistakes);
+        let krate = options.krate(&mut mistakes);
+        let cache = mistakes.take(CachePlace::find(options.one("cache"), function));
+        let on = options.one("on").and_then(|value| mistakes.take(parameter(value, "on", function)));
+        let ignores = ignored(&options, function, &mut mistakes);
+        patterns(function, &mut mistakes);
+
+        let is_cache =
+            |param: &Param| cache.as_ref().is_some_and(|cache| cache.param.as_ref() == Some(&param.name));
+        let is_on = |param: &Param| on.is_some_and(|on| on.name == param.name);
+        let is_ignored = |param: &Param| ignores.iter().any(|ignored| ignored.name == param.name);
+        let remaining: Vec<&Param> = function
+            .params
+            .iter()
+            .filter(|param| !is_cache(param) && !is_on(param) && !is_ignored(param))
+            .collect();
+        let open: Vec<&Param> =
+            remaining.iter().copied().filter(|param| !source::may_be_transaction(function, param)).collect();
+        for param in function.params.iter().filter(|param| !is_on(param)) {
+            if source::may_be_transaction(function, param) {
+                mistakes.add(param.ty.span(), transaction(param, &is_ignored));
+            }
+        }
+
+        let resolver = Resolver { function, returns: Returns::AfterTheLoad, remaining: open.clone() };
+        let key = match options.one("key") {
+            Some(value) => resolver.key(value, &mut mistakes),
+            None => {
+                mistakes.add(Span::call_site(), missing_key(function, &open));
+                None
+            }
+        };
+        let tags: Vec<Name> =
+            options.all("tag", "tags").iter().filter_map(|tag| resolver.tag(tag, &mut mistakes)).collect();
+        subject::twice(&tags, &mut mistakes);
+        if let Some(key) = &key {
+            for param in open.iter().filter(|param| !key.mentions(param)) {
+                mistakes.add(param.ident.span(), uncovered(param, &tags));
+            }
+            for param in ignores.iter().filter(|param| key.mentions(param)) {
+                let message =
+                    format!("`{0}` is in the key and in `ignores`: leave it out of one", param.name);
+                mistakes.add(key.span(), message);
+            }
+        }
+
+        let ttl = match options.one("ttl") {
+            Some(value) => mistakes.take(lifetime(value)),
+            None => {
+                mistakes
+                    .add(Span::call_site(), "`#[cached]` needs a lifetime: write for example `ttl = \"1h\"`");
+                None
+            }
+        };
+        let negative_ttl = options.one("negative_ttl").and_then(|value| mistakes.take(lifetime(value)));
+        let jitter = options.one("jitter").and_then(|value| mistakes.take(jitter(value)));
+        let stampede = options.one("stampede").and_then(|value| mistakes.take(stampede(value)));
+        let version = options.one("version").and_then(|value| mistakes.take(version(value))).unwrap_or(0);
+        let on = on.map(|param| param.ident.clone());
+        let value = value_text(&function.output);
+        let whole = match (cache, key, ttl) {
+            (Some(cache), Some(key), Some(ttl)) => Some(Self {
+                krate,
+                cache,
+                key,
+                tags,
+                on,
+                ttl,
+                negative_ttl,
+                jitter,
+                stampede,
+                version,
+                value,
+            }),
+            _ => None,
+        };
+        mistakes.end(whole)
+    }
+}
+
+fn patterns(function: &Function, mistakes: &mut Mistakes) {
+    for (pattern, ty) in &function.patterns {
+        // What `_` hides, the body cannot read either.
+        if !matches!(pattern, syn::Pat::Wild(_)) {
+            let ty = text::without_paths(quote::quote!(#ty));
+            let message = format!(
+                "a parameter that is taken apart has no name for the key: write `value: {ty}` and take it apart in the body"
+            );
+            mistakes.add(pattern.span(), message);
+        }
+    }
+}
+
+fn parameter<'f>(value: &Expr, option: &str, function: &'f Function) -> syn::Result<&'f Param> {
+    use syn::ext::IdentExt;
+    let named = match value {
+        Expr::Path(path) => path.path.get_ident().map(|ident| ident.unraw().to_string()),
+        _ => None,
+    };
+    let Some(name) = named else {
+        return Err(syn::Error::new(value.span(), format!("`{option}` takes the name of a parameter")));
+    };
+    function.param(&name).ok_or_else(|| {
+        let names: Vec<String> = function.params.iter().map(|param| param.name.clone()).collect();
+        let has = if names.is_empty() { "none".into() } else { text::list(&names) };
+        syn::Error::new(
+            value.span(),
+            format!("`{name}` is no parameter of `{}`; it has {has}", function.name()),
+        )
+    })
+}
+
+fn ignored<'f>(options: &Options, function: &'f Function, mistakes: &mut Mistakes) -> Vec<&'f Param> {
+    let listed = options.one("ignores").map(args::elements).unwrap_or_default();
+    listed.iter().filter_map(|value| mistakes.take(parameter(value, "ignores", function))).collect()
+}
+
+fn transaction(param: &Param, is_ignored: &dyn Fn(&Param) -> bool) -> String {
+    let name = &param.name;
+    let more = if is_ignored(param) { ", and take it out of `ignores`" } else { "" };
+    format!(
+        "`{name}` may be inside a transaction, whose reads must not fill the cache: write `on = {name}`{more} (`within = {name}` belongs to writes)"
+    )
+}
+
+fn missing_key(function: &Function, open: &[&Param]) -> String {
+    let holes: String = open.iter().map(|param| format!(":<{}>", param.name)).collect();
+    format!("`#[cached]` needs a key: write for example `key = \"{}{holes}\"`", function.name())
+}
+
+fn uncovered(param: &Param, tags: &[Name]) -> String {
+    let name = &param.name;
+    let place = if tags.iter().any(|tag| tag.mentions(param)) {
+        "in a tag only"
+    } else {
+        "in neither the key nor `ignores`"
+    };
+    format!(
+        "`{name}` is {place}, so calls that differ in it would share an entry: write `<{name}>` in the key, or `ignores = [{name}]`"
+    )
+}
+
+fn lifetime(value: &Expr) -> syn::Result<Duration> {
+    let text = string(value, "\"1h\"")?;
+    duration::parse(&text.value()).map_err(|message| syn::Error::new(text.span(), message))
+}
+
+fn number(value: &Expr) -> Option<f64> {
+    match value {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Float(float) => float.base10_parse().ok(),
+            Lit::Int(int) => int.base10_parse().ok(),
+            _ => None,
+        },
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => number(expr).map(|number| -number),
+        _ => None,
+    }
+}
+
+fn jitter(value: &Expr) -> syn::Result<f64> {
+    let shown = text::of(quote::quote!(#value));
+    match number(value) {
+        Some(jitter) if (0.0..=1.0).contains(&jitter) => Ok(jitter),
+        _ => {
+            let message = format!(
+                "`jitter = {shown}` is no share of the lifetime: write a number from 0 to 1, for example `jitter = 0.1`"
+            );
+            Err(syn::Error::new(value.span(), message))
+        }
+    }
+}
+
+fn version(value: &Expr) -> syn::Result<u32> {
+    let parsed = match value {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Int(int) => int.base10_parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    parsed.ok_or_else(|| {
+        syn::Error::new(value.span(), "`version` takes a whole number, for example `version = 2`")
+    })
+}
+
+fn stampede(value: &Expr) -> syn::Result<Stampede> {
+    let text = string(value, "\"xfetch\"")?;
+    parse_stampede(&text.value()).map_err(|message| syn::Error::new(text.span(), message))
+}
+
+fn parse_stampede(text: &str) -> Result<Stampede, String> {
+    let bare: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    match bare.as_str() {
+        "lease" => return Ok(Stampede::Lease),
+        "xfetch" => return Ok(Stampede::XFetch { beta: 1.0 }),
+        _ => {}
+    }
+    let Some(beta) = bare.strip_prefix("xfetch(beta=").and_then(|rest| rest.strip_suffix(')')) else {
+        return Err(format!(
+            "`{text}` is no protection against stampedes: write `lease`, `xfetch` or `xfetch(beta=2.0)`"
+        ));
+    };
+    match beta.parse::<f64>() {
+        Ok(beta) if beta.is_finite() && beta > 0.0 => Ok(Stampede::XFetch { beta }),
+        _ => Err(format!("`beta={beta}` is no positive number: above 1 loads earlier, below 1 later")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protections_against_stampedes_are_read() {
+        assert_eq!(parse_stampede("lease"), Ok(Stampede::Lease));
+        assert_eq!(parse_stampede("xfetch"), Ok(Stampede::XFetch { beta: 1.0 }));
+        assert_eq!(parse_stampede("xfetch( beta = 2.5 )"), Ok(Stampede::XFetch { beta: 2.5 }));
+        for text in ["", "xfetch()", "x-fetch", "xfetch(gamma=1)"] {
+            assert!(parse_stampede(text).unwrap_err().starts_with(&format!("`{text}` is no protection")));
+        }
+        for text in ["xfetch(beta=0)", "xfetch(beta=-1)", "xfetch(beta=inf)", "xfetch(beta=much)"] {
+            assert!(parse_stampede(text).unwrap_err().contains("is no positive number"), "{text}");
+        }
+    }
+}

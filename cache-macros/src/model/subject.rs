@@ -1,0 +1,294 @@
+//! What a key or tag option names: a template whose places are found in the signature, or a typed key.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Expr, LitStr, Member, Path};
+
+use crate::function::{Function, Param};
+use crate::mistakes::Mistakes;
+use crate::model::options::string;
+use crate::template::{self, Hole, Piece};
+use crate::text;
+
+/// Where a place begins.
+#[derive(Clone)]
+pub(crate) enum Root {
+    /// `self`, with the receiver's hygiene.
+    This(Ident),
+    /// A parameter, with its own hygiene.
+    Param(Ident),
+    /// What the body returned.
+    Returned,
+}
+
+/// A value that stands in a name: `user.id`.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) root: Root,
+    pub(crate) members: Vec<Member>,
+    /// Whether it is a parameter of a shared reference type, all of it.
+    pub(crate) is_reference: bool,
+    pub(crate) span: Span,
+}
+
+/// A piece of a template whose place was found.
+pub(crate) enum Written {
+    Literal(String),
+    Place(Place),
+}
+
+/// The name of a subject.
+pub(crate) enum Name {
+    Template { text: LitStr, written: Vec<Written> },
+    Typed { path: Path, places: Vec<Place>, span: Span },
+}
+
+impl Name {
+    fn places(&self) -> Vec<&Place> {
+        match self {
+            Self::Typed { places, .. } => places.iter().collect(),
+            Self::Template { written, .. } => written
+                .iter()
+                .filter_map(|written| match written {
+                    Written::Place(place) => Some(place),
+                    Written::Literal(_) => None,
+                })
+                .collect(),
+        }
+    }
+
+    /// Whether only the result names it.
+    pub(crate) fn is_returned(&self) -> bool {
+        self.places().iter().any(|place| matches!(place.root, Root::Returned))
+    }
+
+    /// Whether a parameter, or a field of it, stands in it.
+    pub(crate) fn mentions(&self, param: &Param) -> bool {
+        self.places().iter().any(|place| matches!(&place.root, Root::Param(ident) if *ident == param.ident))
+    }
+
+    pub(crate) fn span(&self) -> Span {
+        match self {
+            Self::Template { text, .. } => text.span(),
+            Self::Typed { span, .. } => *span,
+        }
+    }
+
+    /// As written, to be compared.
+    pub(crate) fn as_written(&self) -> String {
+        match self {
+            Self::Template { text, .. } => text.value(),
+            Self::Typed { path, places, .. } => {
+                let places: Vec<String> = places.iter().map(Place::as_written).collect();
+                format!("{}({})", text::of(path.to_token_stream()), places.join(", "))
+            }
+        }
+    }
+}
+
+impl Place {
+    fn as_written(&self) -> String {
+        let mut out = match &self.root {
+            Root::This(_) => "self".to_owned(),
+            Root::Param(ident) => ident.unraw().to_string(),
+            Root::Returned => "return".to_owned(),
+        };
+        for member in &self.members {
+            out.push('.');
+            out.push_str(&text::of(member.to_token_stream()));
+        }
+        out
+    }
+}
+
+/// Whether names may come from what the body returns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Returns {
+    /// The body runs in a transaction that commits afterwards.
+    Known,
+    /// A read: its key is needed before the load.
+    AfterTheLoad,
+    /// The body commits by itself.
+    AfterTheCommit,
+}
+
+/// Finds places in a signature.
+pub(crate) struct Resolver<'f> {
+    pub(crate) function: &'f Function,
+    pub(crate) returns: Returns,
+    /// What `key = User` passes: the parameters that may name the subject, in order.
+    pub(crate) remaining: Vec<&'f Param>,
+}
+
+impl Resolver<'_> {
+    /// A key: a template or a typed key.
+    pub(crate) fn key(&self, value: &Expr, mistakes: &mut Mistakes) -> Option<Name> {
+        match value {
+            Expr::Path(path) if path.qself.is_none() => mistakes.take(self.typed(&path.path, value.span())),
+            Expr::Call(call) => match &*call.func {
+                Expr::Path(path) if path.qself.is_none() => {
+                    let places: Vec<_> =
+                        call.args.iter().map(|arg| mistakes.take(self.argument(arg))).collect();
+                    let places = places.into_iter().collect::<Option<_>>()?;
+                    Some(Name::Typed { path: path.path.clone(), places, span: value.span() })
+                }
+                _ => self.template(value, "\"user:<id>\"", mistakes),
+            },
+            _ => self.template(value, "\"user:<id>\"", mistakes),
+        }
+    }
+
+    /// A tag: always a template.
+    pub(crate) fn tag(&self, value: &Expr, mistakes: &mut Mistakes) -> Option<Name> {
+        self.template(value, "\"users\"", mistakes)
+    }
+
+    fn template(&self, value: &Expr, example: &str, mistakes: &mut Mistakes) -> Option<Name> {
+        let text = mistakes.take(string(value, example))?;
+        let pieces = template::parse(&text.value()).map_err(|message| syn::Error::new(text.span(), message));
+        let mut written = Vec::new();
+        let mut whole = true;
+        for piece in mistakes.take(pieces)? {
+            match piece {
+                Piece::Literal(literal) => written.push(Written::Literal(literal)),
+                Piece::Hole(hole) => match mistakes.take(self.place(&hole, text.span())) {
+                    Some(place) => written.push(Written::Place(place)),
+                    None => whole = false,
+                },
+            }
+        }
+        whole.then(|| Name::Template { text: text.clone(), written })
+    }
+
+    fn typed(&self, path: &Path, span: Span) -> syn::Result<Name> {
+        let shown = text::of(path.to_token_stream());
+        if let Some(ident) = path.get_ident()
+            && self.function.param(&ident.unraw().to_string()).is_some()
+        {
+            let message = format!(
+                "`{shown}` is a parameter: write a template, `key = \"{}:<{shown}>\"`",
+                self.function.name()
+            );
+            return Err(syn::Error::new(span, message));
+        }
+        if self.returns != Returns::AfterTheLoad && self.remaining.len() != 1 {
+            let example = self.remaining.first().map_or("…", |param| param.name.as_str());
+            let message =
+                format!("`key = {shown}` does not say what it is made of: write `key = {shown}({example})`");
+            return Err(syn::Error::new(span, message));
+        }
+        let places = self.remaining.iter().map(|param| whole(param, span)).collect();
+        Ok(Name::Typed { path: path.clone(), places, span })
+    }
+
+    /// An argument of `User(id, user.org, self.tenant, return.id)`.
+    fn argument(&self, arg: &Expr) -> syn::Result<Place> {
+        let refuse = || {
+            let message =
+                "a typed key takes parameters and their fields, such as `User(id)` or `User(user.id)`";
+            syn::Error::new(arg.span(), message)
+        };
+        let (mut members, mut expr) = (Vec::new(), arg);
+        let root = loop {
+            match expr {
+                Expr::Reference(reference) => expr = &reference.expr,
+                Expr::Group(group) => expr = &group.expr,
+                Expr::Paren(paren) => expr = &paren.expr,
+                Expr::Field(field) => {
+                    members.insert(
+                        0,
+                        text::of(field.member.to_token_stream()).trim_start_matches("r#").to_owned(),
+                    );
+                    expr = &field.base;
+                }
+                Expr::Return(it) if it.expr.is_none() => break "return".to_owned(),
+                Expr::Path(path) => break path.path.get_ident().ok_or_else(refuse)?.unraw().to_string(),
+                _ => return Err(refuse()),
+            }
+        };
+        self.place(&Hole { root, members }, arg.span())
+    }
+
+    fn place(&self, hole: &Hole, span: Span) -> syn::Result<Place> {
+        let function = self.function;
+        let members: Vec<Member> = hole.members.iter().map(|member| self::member(member, span)).collect();
+        if hole.root == "return" {
+            let why = match self.returns {
+                Returns::Known => {
+                    return Ok(Place { root: Root::Returned, members, is_reference: false, span });
+                }
+                Returns::AfterTheLoad => {
+                    "is known only after the load, and the key is needed before it: name parameters"
+                }
+                Returns::AfterTheCommit => {
+                    "is known only when the row is already committed, and until then readers could fill the old value: write `within = tx` or `begin = self.pool`"
+                }
+            };
+            return Err(syn::Error::new(span, format!("`<{hole}>` {why}")));
+        }
+        if hole.root == "self" {
+            let Some(receiver) = function.receiver() else {
+                return Err(syn::Error::new(
+                    span,
+                    format!("`<{hole}>`: `{}` has no `self`", function.name()),
+                ));
+            };
+            let this = Ident::new("self", receiver.self_token.span.located_at(span));
+            return Ok(Place { root: Root::This(this), members, is_reference: false, span });
+        }
+        let Some(param) = function.param(&hole.root) else {
+            return Err(syn::Error::new(span, self.unknown(hole)));
+        };
+        let mut place = whole(param, span);
+        place.is_reference &= members.is_empty();
+        place.members = members;
+        Ok(place)
+    }
+
+    fn unknown(&self, hole: &Hole) -> String {
+        let names: Vec<String> = self.function.params.iter().map(|param| param.name.clone()).collect();
+        let has =
+            if names.is_empty() { "it has none".into() } else { format!("it has {}", text::list(&names)) };
+        format!("`<{hole}>` is no parameter of `{}`; {has}", self.function.name())
+    }
+}
+
+fn whole(param: &Param, span: Span) -> Place {
+    let mut ident = param.ident.clone();
+    ident.set_span(ident.span().located_at(span));
+    Place { root: Root::Param(ident), members: Vec::new(), is_reference: param.is_shared_reference(), span }
+}
+
+fn member(name: &str, span: Span) -> Member {
+    match name.parse::<u32>() {
+        Ok(index) => Member::Unnamed(syn::Index { index, span }),
+        Err(_) => {
+            let keyword = syn::parse_str::<Ident>(name).is_err();
+            Member::Named(if keyword { Ident::new_raw(name, span) } else { Ident::new(name, span) })
+        }
+    }
+}
+
+/// The first name given twice among these.
+pub(crate) fn twice(names: &[Name], mistakes: &mut Mistakes) {
+    for (i, name) in names.iter().enumerate() {
+        let text = name.as_written();
+        if names[..i].iter().any(|earlier| earlier.as_written() == text) {
+            mistakes.add(name.span(), format!("`{text}` is named twice"));
+        }
+    }
+}
+
+impl ToTokens for Place {
+    /// The place as an expression; what was returned is written by the expansion.
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        if let Root::This(root) | Root::Param(root) = &self.root {
+            root.to_tokens(tokens);
+        }
+        for member in &self.members {
+            tokens.extend(quote::quote_spanned!(self.span=> .#member));
+        }
+    }
+}
