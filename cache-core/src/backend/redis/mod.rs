@@ -38,9 +38,9 @@ use crate::error::{BuildError, StoreError};
 use crate::rng::SystemRng;
 use crate::store::{
     ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Put, Store,
-    StoreResult, TagStamp,
+    StoreResult,
 };
-use crate::subject::{EntryKey, Epoch, Kind, Subject, Token, WriterId};
+use crate::subject::{EntryKey, Epoch, Kind, Subject, TagStamp, Token, WriterId};
 use crate::time::{StoreTime, SystemClock, millis};
 
 /// How long [`RedisStore::connect`] waits for the first connection: enough for a server that is there, and nobody minds

@@ -5,8 +5,8 @@ use redis::Value;
 
 use super::error::{Fault, rejected};
 use crate::error::StoreError;
-use crate::store::{Fence, Origin, TagStamp};
-use crate::subject::{Epoch, Generation, Subject};
+use crate::store::{Fence, Origin};
+use crate::subject::{Epoch, Generation, Subject, TagStamp};
 use crate::time::StoreTime;
 
 /// What a script tells that either fences or goes on.

@@ -109,6 +109,20 @@ pub async fn a_lapsed_lease_is_replaced_and_then_refused(trial: &Trial<'_>) {
     assert!(trial.fill(&lease, "Ann").await);
 }
 
+/// A load that takes longer than its lease: no mark came in between, or the token would be gone.
+pub async fn a_lapsed_lease_nobody_took_over_still_fills(trial: &Trial<'_>) {
+    let user = trial.entry("user:1");
+    let duration = Duration::from_millis(5);
+    let lapsed = trial.granted_for(LeaseRequest { duration, ..trial.request(&user, &[]) }).await;
+    trial.clock_reaches(lapsed.now.after(duration * 4)).await;
+    assert!(trial.fill(&lapsed, "Ann").await);
+
+    let lapsed = trial.granted_for(LeaseRequest { duration, force: true, ..trial.request(&user, &[]) }).await;
+    trial.clock_reaches(lapsed.now.after(duration * 4)).await;
+    trial.invalidate(&user.subject).await;
+    assert!(!trial.fill(&lapsed, "old").await, "lapsed or not, a mark drops it");
+}
+
 /// A loader that failed lets the next one try at once.
 pub async fn a_released_lease_is_free_at_once(trial: &Trial<'_>) {
     let user = trial.entry("user:1");

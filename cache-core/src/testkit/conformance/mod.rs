@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
 
-pub use self::trial::{Lease, Trial, Write};
+pub use self::trial::{Lease, Trial, Write, blob};
 use crate::store::Store;
 
 pub mod entries;
@@ -95,6 +95,7 @@ facts! {
         a_fill_uses_its_token_up,
         a_refused_fill_leaves_the_entry_as_it_was,
         a_lapsed_lease_is_replaced_and_then_refused,
+        a_lapsed_lease_nobody_took_over_still_fills,
         a_released_lease_is_free_at_once,
         the_release_of_another_token_changes_nothing,
         an_entry_of_another_epoch_is_no_entry,

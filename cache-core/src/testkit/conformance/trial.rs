@@ -9,9 +9,9 @@ use crate::key::Namespace;
 use crate::rng::{Rng, SystemRng};
 use crate::store::{
     ClearRequest, Cleared, Fence, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked,
-    Origin, Put, Store, StoreResult, TagStamp,
+    Origin, Put, Store, StoreResult,
 };
-use crate::subject::{EntryKey, Epoch, Kind, Subject, Token, WriterId};
+use crate::subject::{EntryKey, Epoch, Kind, Subject, TagStamp, Token, WriterId};
 use crate::time::StoreTime;
 
 const LONG: Duration = Duration::from_secs(600);
@@ -62,7 +62,9 @@ impl Write {
 }
 
 impl<'a> Trial<'a> {
-    pub(super) fn new(store: &'a dyn Store) -> Self {
+    /// A trial of this store in a new random namespace.
+    #[must_use]
+    pub fn new(store: &'a dyn Store) -> Self {
         let rng = SystemRng::default();
         let name = format!("conformance-{:016x}", rng.bits());
         let namespace = Namespace::new(&name).expect("the name is short and plain");
@@ -247,7 +249,7 @@ async fn answered<T>(command: &str, answer: StoreResult<'_, T>) -> T {
 }
 
 /// Bytes with an epoch where stores look for it, and the value behind.
-pub(super) fn blob(epoch: Epoch, value: &str) -> Bytes {
+pub fn blob(epoch: Epoch, value: &str) -> Bytes {
     let mut bytes = vec![1; entry::EPOCH.end];
     bytes[entry::EPOCH].copy_from_slice(&epoch.0.to_le_bytes());
     bytes.extend_from_slice(value.as_bytes());

@@ -29,8 +29,8 @@ if held and tonumber(string.match(held, '|(%d+)$')) > now then
   return {'busy', now}
 end
 redis.call('HSET', l, field, token .. '|' .. string.format('%.0f', now + duration))
--- Twice the duration: a load that takes longer than its lease may still fill, if nobody took the lease over.
-if redis.call('PTTL', l) < 2 * duration then
-  redis.call('PEXPIRE', l, string.format('%.0f', 2 * duration))
+-- A minute longer than the lease: a load that takes longer may still fill, if nobody took the lease over.
+if redis.call('PTTL', l) < duration + 60000 then
+  redis.call('PEXPIRE', l, string.format('%.0f', duration + 60000))
 end
 return {'granted', now}
