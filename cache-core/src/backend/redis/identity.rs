@@ -41,7 +41,8 @@ pub(super) fn is_usable(server: Info<'_>) -> Result<(), Refusal> {
     if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < (6, 2) {
         return Err(Refusal::Unusable(format!("it is version {version}, and 6.2 or newer is needed")));
     }
-    match server.field("redis_mode") {
+    // Valkey 8 and later call it so.
+    match server.field("redis_mode").or_else(|| server.field("server_mode")) {
         Some("cluster") => {
             Err(Refusal::Unusable("it is a node of a cluster, which is not supported yet".into()))
         }
@@ -94,6 +95,7 @@ mod tests {
         assert!(is_usable(Info("redis_version:10.0.0\r\n")).is_ok());
         assert!(refusal("redis_version:6.0.16\r\n").contains("6.2"));
         assert!(refusal("redis_version:7.0.0\r\nredis_mode:cluster\r\n").contains("cluster"));
+        assert!(refusal("redis_version:7.2.4\r\nserver_mode:cluster\r\n").contains("cluster"));
         assert!(refusal("redis_version:7.0.0\r\nredis_mode:sentinel\r\n").contains("sentinel"));
     }
 
