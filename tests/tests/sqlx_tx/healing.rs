@@ -3,10 +3,10 @@
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use cache_core::WriteScope;
 use cache_core::heal::Healer;
 use cache_core::store::{Fence, Origin};
 use cache_core::subject::WriterId;
+use cache_core::WriteScope;
 use cache_sqlx::{PgHealer, TxError, begin};
 use cache_test_support::FaultProxy;
 use sqlx::postgres::PgPoolOptions;
