@@ -57,7 +57,9 @@ async fn only_a_pool_counts_as_outside_a_transaction() {
 
 #[tokio::test]
 async fn a_scope_is_opened_from_a_pool_and_closed_by_its_commit() {
-    async fn write<S: OpenScope<Cache, sqlx::PgPool, Error = sqlx::Error> + AsMut<PgConnection>>(bank: &Bank) {
+    async fn write<S: OpenScope<Cache, sqlx::PgPool, Error = sqlx::Error> + AsMut<PgConnection>>(
+        bank: &Bank,
+    ) {
         let mut scope = S::open(&bank.cache, &bank.pool).await.unwrap();
         touch(&scope.recording(), 1);
         sqlx::query(SET).bind(1_i64).bind(150_i64).execute(scope.as_mut()).await.unwrap();

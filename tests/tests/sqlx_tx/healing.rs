@@ -3,10 +3,10 @@
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use cache_core::WriteScope;
 use cache_core::heal::Healer;
 use cache_core::store::{Fence, Origin};
 use cache_core::subject::WriterId;
-use cache_core::WriteScope;
 use cache_sqlx::{PgHealer, TxError, begin};
 use cache_test_support::FaultProxy;
 use sqlx::postgres::PgPoolOptions;
@@ -136,6 +136,8 @@ impl Asked {
             age: Duration::from_secs(1),
         };
         let fences: Vec<_> = origins.iter().enumerate().map(fence).collect();
+        // The pool opens one if it may; it is idle a moment later.
+        drop(self.pool.acquire().await.unwrap());
         until("a connection is idle", async || self.pool.num_idle() > 0).await;
         let finished = self.healer.finished(&fences).await;
         fences.iter().map(|fence| finished.contains(&fence.writer)).collect()

@@ -246,15 +246,26 @@ static READ: ReadSite = ReadSite {
 };
 
 /// A cached read of a balance that counts its loads.
-pub(crate) async fn read(cache: &Cache, id: i64, loads: &AtomicUsize, load: impl Future<Output = i64>) -> i64 {
+pub(crate) async fn read(
+    cache: &Cache,
+    id: i64,
+    loads: &AtomicUsize,
+    load: impl Future<Output = i64>,
+) -> i64 {
     let key = |text: &mut private::Text| {
         text.literal("account:");
         text.part(&id);
     };
-    private::read(cache, &READ, key, |_| {}, || async {
-        loads.fetch_add(1, Ordering::SeqCst);
-        load.await
-    })
+    private::read(
+        cache,
+        &READ,
+        key,
+        |_| {},
+        || async {
+            loads.fetch_add(1, Ordering::SeqCst);
+            load.await
+        },
+    )
     .await
 }
 

@@ -43,7 +43,10 @@ async fn an_ordinary_role_commits_and_heals() {
 async fn a_role_that_may_not_identify_its_transaction_cannot_commit_covered_writes() {
     let bank = bank().await;
     let pool = ordinary(&bank).await;
-    sqlx::raw_sql("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC").execute(&bank.pool).await.unwrap();
+    sqlx::raw_sql("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+        .execute(&bank.pool)
+        .await
+        .unwrap();
     let mut tx = begin(&bank.cache, &pool).await.unwrap();
     touch(&tx.recording(), 1);
     sqlx::query(SET).bind(1_i64).bind(150_i64).execute(&mut *tx).await.unwrap();

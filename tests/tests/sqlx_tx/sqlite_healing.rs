@@ -52,6 +52,8 @@ async fn fence_of(pool: &SqlitePool) -> Fence {
 }
 
 async fn is_finished(pool: &SqlitePool, fence: &Fence) -> bool {
+    // The pool opens one if it may; it is idle a moment later.
+    drop(pool.acquire().await.unwrap());
     until("a connection is idle", async || pool.num_idle() > 0).await;
     let healer = SqliteHealer::new(pool.clone());
     assert!(healer.knows(fence));
@@ -125,7 +127,8 @@ async fn fences_of_nobody_and_of_others_are_not_ours() {
     let subject = Namespace::new("bank").unwrap().subject(Kind::Entity, |text| text.literal("account:1"));
     for (origin, ours) in [("none", false), ("pg:1:2:3", false), ("sqlite:elsewhere", true)] {
         let origin = Origin::new(origin).unwrap();
-        let fence = Fence { subject: subject.clone(), writer: WriterId(1), origin, age: Duration::from_secs(9) };
+        let fence =
+            Fence { subject: subject.clone(), writer: WriterId(1), origin, age: Duration::from_secs(9) };
         assert_eq!(healer.knows(&fence), ours);
         assert_eq!(healer.finished(&[fence]).await, []);
     }
