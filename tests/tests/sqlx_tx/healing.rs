@@ -82,6 +82,7 @@ async fn a_commit_that_outlives_its_client_is_fenced_until_it_is_visible() {
     let proxy = FaultProxy::postgres(&bank.url).unwrap();
     let far = PgPoolOptions::new().max_connections(1).connect(&proxy.url()).await.unwrap();
     cache_sqlx::heal(&bank.cache, &bank.pool);
+    let listener = Listener::join(&bank.cache);
     let mut tx = begin(&bank.cache, &far).await.unwrap();
     touch(&tx.recording(), 1);
     sqlx::query(SET).bind(1_i64).bind(150_i64).execute(&mut *tx).await.unwrap();
@@ -96,11 +97,12 @@ async fn a_commit_that_outlives_its_client_is_fenced_until_it_is_visible() {
     assert!(matches!(TxError::of(&error), Some(TxError::CommitUnknown(_))), "{error:?}");
 
     // Readers ask, and are told that it is still running.
-    tokio::time::sleep(Duration::from_millis(150)).await;
-    for _ in 0..5 {
+    until("readers have asked", async || {
         assert_eq!(bank.balance(1).await, 100);
         assert!(!bank.is_cached(1).await, "the fence of a running transaction stays");
-    }
+        listener.asked() >= 3
+    })
+    .await;
     holder.execute("SELECT pg_advisory_unlock(1)").await.unwrap();
     until("a reader heals the fence", async || bank.is_cached(1).await).await;
     assert_eq!(bank.read(1, &AtomicUsize::new(0)).await, 150);

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use cache_core::__private as private;
 use cache_core::error::StoreErrorKind;
+use cache_core::heal::Healer;
 use cache_core::policy::Policy;
 use cache_core::scope::Recording;
 use cache_core::site::{Location, ReadSite};
 use cache_core::store::*;
-use cache_core::subject::{EntryKey, Kind, Subject, Token};
+use cache_core::subject::{EntryKey, Kind, Subject, Token, WriterId};
 use cache_core::{Builder, Cache, MemoryStore, StoreError};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool};
@@ -182,6 +183,41 @@ impl Store for Spy {
 
     fn describe(&self) -> String {
         "the store in memory, watched".into()
+    }
+}
+
+/// A healer that knows nothing and remembers what it was asked, after those that joined before it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listener(Arc<Mutex<Vec<Fence>>>);
+
+impl Listener {
+    pub(crate) fn join(cache: &Cache) -> Self {
+        let listener = Self::default();
+        cache.heal_with(Arc::new(listener.clone()));
+        listener
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    pub(crate) fn last(&self) -> Option<Fence> {
+        self.0.lock().unwrap().last().cloned()
+    }
+}
+
+impl Healer for Listener {
+    fn name(&self) -> &str {
+        "listener"
+    }
+
+    fn knows(&self, _: &Fence) -> bool {
+        true
+    }
+
+    fn finished<'a>(&'a self, fences: &'a [Fence]) -> BoxFuture<'a, Vec<WriterId>> {
+        self.0.lock().unwrap().extend_from_slice(fences);
+        Box::pin(async { Vec::new() })
     }
 }
 

@@ -1,5 +1,7 @@
 //! cache-sqlx on a real Postgres, on SQLite and on the store in memory.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod commit;
 mod dropped;
 mod executor;

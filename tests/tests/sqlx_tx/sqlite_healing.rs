@@ -1,6 +1,5 @@
 //! Writers on SQLite that die, and readers that find out.
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
@@ -20,22 +19,7 @@ use crate::sqlite::{TABLES, Till, till};
 async fn fence_of(pool: &SqlitePool) -> Fence {
     let spy = Spy::default();
     let cache = builder(&spy).build().unwrap();
-    let met = std::sync::Arc::new(Mutex::new(None));
-    #[derive(Debug)]
-    struct Listener(std::sync::Arc<Mutex<Option<Fence>>>);
-    impl Healer for Listener {
-        fn name(&self) -> &str {
-            "listener"
-        }
-        fn knows(&self, _: &Fence) -> bool {
-            true
-        }
-        fn finished<'a>(&'a self, fences: &'a [Fence]) -> cache_core::store::BoxFuture<'a, Vec<WriterId>> {
-            *self.0.lock().unwrap() = Some(fences[0].clone());
-            Box::pin(async { Vec::new() })
-        }
-    }
-    cache.heal_with(std::sync::Arc::new(Listener(met.clone())));
+    let listener = Listener::join(&cache);
     spy.clearing.close();
     let mut tx = begin(&cache, pool).await.unwrap();
     touch(&tx.recording(), 1);
@@ -43,12 +27,12 @@ async fn fence_of(pool: &SqlitePool) -> Fence {
     spy.clearing.arrival().await;
     until("a reader asks about the fence", async || {
         read(&cache, 1, &AtomicUsize::new(0), async { 0 }).await;
-        met.lock().unwrap().is_some()
+        listener.asked() > 0
     })
     .await;
     spy.clearing.open();
     commit.await.unwrap().unwrap();
-    met.lock().unwrap().take().unwrap()
+    listener.last().unwrap()
 }
 
 async fn is_finished(pool: &SqlitePool, fence: &Fence) -> bool {
