@@ -1,10 +1,9 @@
 //! The options of an attribute as written, with their spans. Knows no option; refuses only what is no list of options.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
 use syn::{Expr, Token};
 
 /// `name = value`.
@@ -12,12 +11,6 @@ use syn::{Expr, Token};
 pub(crate) struct Arg {
     pub(crate) name: Ident,
     pub(crate) value: Expr,
-}
-
-impl Arg {
-    pub(crate) fn span(&self) -> Span {
-        self.value.span()
-    }
 }
 
 impl Parse for Arg {
@@ -49,8 +42,21 @@ fn bare(value: Expr) -> Expr {
 }
 
 /// The options between the parentheses of an attribute.
-pub(crate) fn parse(tokens: TokenStream) -> syn::Result<Vec<Arg>> {
-    Ok(Punctuated::<Arg, Token![,]>::parse_terminated.parse2(tokens)?.into_iter().collect())
+pub(crate) struct Args {
+    pub(crate) args: Vec<Arg>,
+    whole: TokenStream,
+}
+
+impl Args {
+    /// What is underlined where something is missing: all that is there.
+    pub(crate) fn mistake(&self, message: impl std::fmt::Display) -> syn::Error {
+        syn::Error::new_spanned(&self.whole, message)
+    }
+}
+
+pub(crate) fn parse(tokens: TokenStream) -> syn::Result<Args> {
+    let args = Punctuated::<Arg, Token![,]>::parse_terminated.parse2(tokens.clone())?;
+    Ok(Args { args: args.into_iter().collect(), whole: tokens })
 }
 
 /// The elements of `[a, b]`, or the value itself.

@@ -10,12 +10,12 @@ const LONGEST: Duration = Duration::from_secs(3653 * 86_400);
 
 /// `90s`, `15m`, `1h 30m`, `7d`.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let parsed = humantime::parse_duration(text).map_err(|error| {
+    let parsed = humantime::parse_duration(text).map_err(|_| {
         let unit_missing = !text.trim().is_empty() && text.trim().bytes().all(|b| b.is_ascii_digit());
         if unit_missing {
             format!("`{text}` has no unit: write `{0}s`, `{0}m`, `{0}h` or `{0}d`", text.trim())
         } else {
-            format!("`{text}` is no duration ({error}): write for example `90s`, `15m`, `1h 30m` or `7d`")
+            format!("`{text}` is no duration: write for example `90s`, `15m`, `1h 30m` or `7d`")
         }
     })?;
     if parsed < SHORTEST {

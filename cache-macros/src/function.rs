@@ -243,19 +243,53 @@ pub(crate) fn type_argument(arguments: &PathArguments) -> Option<&Type> {
     })
 }
 
-/// The value's type as text: without `Result`, `Option`, `Arc` and the paths in front of names.
-pub(crate) fn value_text(ty: &Type) -> String {
-    if let Type::Path(path) = ty
-        && let Some(last) = path.path.segments.last()
-        && ["Result", "Option", "Arc"].iter().any(|wrapper| last.ident == wrapper)
-        && let Some(inner) = type_argument(&last.arguments)
-    {
-        return value_text(inner);
+/// What a value may be wrapped in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrapper {
+    Result,
+    Option,
+    Arc,
+}
+
+/// Takes `Result`, `Option` and `Arc` off a return type, in this order: which were written, and the text of the rest without
+/// the paths in front of names.
+pub(crate) fn unwrap(ty: &Type) -> (Vec<Wrapper>, String) {
+    let (mut wrappers, mut ty) = (Vec::new(), ty);
+    for (name, wrapper) in [("Result", Wrapper::Result), ("Option", Wrapper::Option), ("Arc", Wrapper::Arc)] {
+        if let Some(inner) = unwrapped(ty, name) {
+            wrappers.push(wrapper);
+            ty = inner;
+        }
     }
+    (wrappers, crate::text::without_paths(quote!(#ty)))
+}
+
+/// Whether a type is no `Result` as far as can be seen; an alias may be one.
+pub(crate) fn is_no_result(ty: &Type) -> bool {
     match ty {
-        Type::Group(group) => value_text(&group.elem),
-        Type::Paren(paren) => value_text(&paren.elem),
-        _ => crate::text::without_paths(quote!(#ty)),
+        Type::Group(group) => is_no_result(&group.elem),
+        Type::Paren(paren) => is_no_result(&paren.elem),
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| {
+            let known = [
+                "Option", "Vec", "Arc", "Box", "HashMap", "String", "bool", "i32", "i64", "u32", "u64",
+                "usize",
+            ];
+            known.iter().any(|name| last.ident == name)
+        }),
+        Type::Tuple(_) | Type::Reference(_) | Type::Array(_) => true,
+        _ => false,
+    }
+}
+
+fn unwrapped<'t>(ty: &'t Type, wrapper: &str) -> Option<&'t Type> {
+    match ty {
+        Type::Group(group) => unwrapped(&group.elem, wrapper),
+        Type::Paren(paren) => unwrapped(&paren.elem, wrapper),
+        Type::Path(path) => {
+            let last = path.path.segments.last().filter(|last| last.ident == wrapper)?;
+            type_argument(&last.arguments)
+        }
+        _ => None,
     }
 }
 
@@ -269,7 +303,7 @@ mod tests {
 
     #[test]
     fn wrappers_and_paths_are_no_part_of_a_values_text() {
-        let value = |text: &str| value_text(&syn::parse_str(text).unwrap());
+        let value = |text: &str| unwrap(&syn::parse_str(text).unwrap()).1;
         assert_eq!(value("sqlx::Result<Option<crate::User>>"), "User");
         assert_eq!(value("Result<std::sync::Arc<Vec<model::User>>, Error>"), "Vec<User>");
         assert_eq!(value("HashMap<i64, model::User>"), "HashMap<i64,User>");
@@ -286,7 +320,7 @@ mod tests {
         ] {
             let function = function(text);
             assert_eq!(function.shape, shape, "{text}");
-            assert_eq!(value_text(&function.output), "u8", "{text}");
+            assert_eq!(unwrap(&function.output).1, "u8", "{text}");
         }
     }
 

@@ -11,11 +11,21 @@ impl Mistakes {
         self.add_error(syn::Error::new(span, message));
     }
 
+    /// Underlines all of `tokens`.
+    pub(crate) fn on(&mut self, tokens: impl quote::ToTokens, message: impl std::fmt::Display) {
+        self.add_error(syn::Error::new_spanned(tokens, message));
+    }
+
     pub(crate) fn add_error(&mut self, error: syn::Error) {
         match &mut self.0 {
             Some(first) => first.combine(error),
             None => self.0 = Some(error),
         }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().flat_map(|error| error.into_iter()).count()
     }
 
     /// The value, or the mistake that stands in its place.

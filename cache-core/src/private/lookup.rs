@@ -2,10 +2,10 @@
 
 use std::future::Future;
 
+use super::Answer;
 use crate::cache::Cache;
 use crate::engine::{self, Request, Tags};
 use crate::key::Text;
-use crate::output::Output;
 use crate::site::ReadSite;
 
 /// What one call of a cached function asks for.
@@ -34,8 +34,8 @@ impl<'c> Lookup<'c> {
         Self { cache, request: None }
     }
 
-    /// Reads; `load` is called at most once.
-    pub async fn read<O: Output, F: Future<Output = O>>(self, load: impl FnOnce() -> F) -> O {
+    /// Reads; `load` is called at most once. `M` is the return type as written.
+    pub async fn read<O: Answer<M>, M, F: Future<Output = O>>(self, load: impl FnOnce() -> F) -> O {
         engine::read(&self.cache.0, self.request, load).await
     }
 }

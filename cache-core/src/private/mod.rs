@@ -1,5 +1,7 @@
 //! What generated code names. Not for people: it may change in any release.
 
+mod answer;
+mod around;
 mod keyed;
 mod lookup;
 mod opened;
@@ -12,12 +14,15 @@ pub use inventory;
 pub use serde::{Serialize, de::DeserializeOwned};
 pub use std::time::Duration;
 
+pub use answer::{Answer, InResult, Maybe, Shared, Unseen};
+pub use around::{Around, Subjects};
 pub use keyed::{Keyed, PartOf};
 pub use lookup::Lookup;
 pub use opened::{Opened, run};
 pub use returned::{Fallible, Returned, ReturnedAlone, succeeded};
 
 pub use crate::cache::Cache;
+use crate::engine;
 pub use crate::engine::{Fenced, Tags};
 pub use crate::error::WriteError;
 pub use crate::key::{KeyPart, Text};
@@ -27,7 +32,6 @@ pub use crate::schema::{Cacheable, Schema, Walker};
 pub use crate::scope::{Expected, FromWriteError, OpenScope, ReadSource, Recording, ViaFrom, WriteScope};
 pub use crate::site::{Coverage, Location, ReadSite, Site, WriteSite};
 pub use crate::subject::{Kind, Subject};
-use crate::{engine, scope::Writes, store::Origin};
 
 /// The cache of a holder.
 pub fn cache_of<C: AsRef<Cache> + ?Sized>(holder: &C) -> &Cache {
@@ -42,7 +46,7 @@ pub async fn read<O: Output, F: Future<Output = O>>(
     tags: impl FnOnce(&mut Tags),
     load: impl FnOnce() -> F,
 ) -> O {
-    Lookup::new(cache, site, key, tags).read(load).await
+    Lookup::new(cache, site, key, tags).read::<O, Unseen, F>(load).await
 }
 
 /// Counts a read that runs past the cache because it is inside a transaction.
@@ -60,44 +64,8 @@ pub fn put<O: Output>(recording: &Recording, template: &str, subject: &Subject, 
     engine::put(recording, template, subject, output);
 }
 
-/// Collects the subjects of a write that no transaction covers.
-#[derive(Debug)]
-pub struct Subjects<'a> {
-    cache: &'a Cache,
-    writes: Writes,
-}
-
-impl Subjects<'_> {
-    fn touch(&mut self, kind: Kind, write: impl FnOnce(&mut Text)) {
-        let subject = self.cache.namespace().subject(kind, write);
-        if !self.writes.subjects.contains(&subject) {
-            self.writes.subjects.push(subject);
-        }
-    }
-
-    /// A thing the write changes.
-    pub fn key(&mut self, write: impl FnOnce(&mut Text)) {
-        self.touch(Kind::Entity, write);
-    }
-
-    /// A tag the write changes.
-    pub fn tag(&mut self, write: impl FnOnce(&mut Text)) {
-        self.touch(Kind::Tag, write);
-    }
-}
-
-/// Fences a write that commits by itself.
-pub async fn fence_around(
-    cache: &Cache,
-    subjects: impl FnOnce(&mut Subjects<'_>),
-) -> Result<Fenced, WriteError> {
-    let mut collected = Subjects { cache, writes: Writes::default() };
-    subjects(&mut collected);
-    cache.fence(collected.writes, Origin::none()).await
-}
-
 /// Ends a write that committed by itself: clears if its outcome is known, else leaves the fence.
-pub async fn settle<T, E: FromWriteError<M>, M>(fenced: Fenced, result: Result<T, E>) -> Result<T, E> {
+async fn settle<T, E: FromWriteError<M>, M>(fenced: Fenced, result: Result<T, E>) -> Result<T, E> {
     match result {
         Ok(value) => fenced.clear().await.map(|()| value).map_err(E::from_write_error),
         Err(error) if error.settled() => {

@@ -24,7 +24,7 @@ pub(crate) fn key_part(input: &DeriveInput) -> syn::Result<TokenStream> {
                         "`{}` holds data, and only enums without data are parts of keys",
                         variant.ident
                     );
-                    mistakes.add(variant.span(), message);
+                    mistakes.on(variant, message);
                 }
                 let (ident, name) = (&variant.ident, variant.ident.unraw().to_string());
                 arms.extend(quote!(Self::#ident => __cache_text.escaped(#name),));

@@ -1,6 +1,5 @@
 //! `#[cacheable(…)]` on types and fields.
 
-use syn::spanned::Spanned;
 use syn::{Attribute, Expr, Lit, LitStr, Path, parse_quote};
 
 use crate::args::{self, Arg};
@@ -37,7 +36,7 @@ impl Options {
         let mut options = Self { version: None, key: None, krate: parse_quote!(::cache_core) };
         for attr in attrs.iter().filter(|attr| attr.path().is_ident("cacheable")) {
             let args = attr.meta.require_list().and_then(|list| args::parse(list.tokens.clone()));
-            for arg in mistakes.take(args).unwrap_or_default() {
+            for arg in mistakes.take(args).map(|args| args.args).unwrap_or_default() {
                 if let Err(error) = options.set(&arg, on) {
                     mistakes.add_error(error);
                 }
@@ -67,7 +66,7 @@ impl Options {
                     "key" => "a template, for example `key = \"user:<id>\"`",
                     _ => "a path, for example `crate = ::cache_core`",
                 };
-                return Err(syn::Error::new(arg.value.span(), format!("`{name}` takes {wanted}")));
+                return Err(syn::Error::new_spanned(&arg.value, format!("`{name}` takes {wanted}")));
             }
         }
         Ok(())

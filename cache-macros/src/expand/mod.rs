@@ -21,7 +21,7 @@ pub(crate) fn attribute(
 ) -> proc_macro::TokenStream {
     let item = TokenStream::from(item);
     let expanded = syn::parse2::<Function>(item.clone()).and_then(|function| expand(&function));
-    expanded.unwrap_or_else(|error| fallback(&error, item)).into()
+    expanded.unwrap_or_else(|error| fallback(&error, &item)).into()
 }
 
 /// Parses the type and expands the derive.
@@ -36,6 +36,11 @@ pub(crate) fn derive(
 /// A name that user code can neither see nor shadow.
 fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
+}
+
+/// The same name, where messages about it point to.
+fn local_at(name: &str, place: Span) -> Ident {
+    Ident::new(name, Span::mixed_site().located_at(place))
 }
 
 /// Everything generated code calls.

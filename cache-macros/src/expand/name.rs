@@ -19,12 +19,12 @@ pub(super) fn writer(p: &TokenStream, name: &Name) -> TokenStream {
     let text = local("__cache_text");
     let statements = match name {
         Name::Template { written, .. } => written.iter().map(|piece| statement(piece, &text)).collect(),
-        Name::Typed { path, places, .. } => {
+        Name::Typed { path, places, span } => {
             let arguments = places.iter().map(|place| {
                 let expr = expression(place);
                 if place.is_reference { expr } else { quote_spanned!(site(place.span)=> &#expr) }
             });
-            quote_spanned!(Span::mixed_site()=> (#path::key(#(#arguments),*))(#text))
+            quote_spanned!(site(*span)=> (#path::key(#(#arguments),*))(#text))
         }
     };
     quote_spanned!(Span::mixed_site()=> |#text: &mut #p::Text| { #statements })

@@ -3,10 +3,11 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use std::time::Duration;
+use syn::spanned::Spanned;
 
 use super::body::{self, Arguments};
-use super::{local, location, name, private};
-use crate::function::Function;
+use super::{local, local_at, location, name, private};
+use crate::function::{Function, Wrapper};
 use crate::model::{CachePlace, Read, Stampede};
 
 pub(crate) fn read(read: &Read, function: &Function) -> TokenStream {
@@ -16,7 +17,11 @@ pub(crate) fn read(read: &Read, function: &Function) -> TokenStream {
     let (bind, cache) = cache(&p, &read.cache);
     let site = site(&p, read, function);
     let load = body::closure(function, Arguments::AsDeclared);
-    let output = body::output(function);
+    let at = span.located_at(function.output.span());
+    let written = written(&p, &read.written);
+    // One place for all that the return type can be wrong about, so that the compiler says it once.
+    let pointing = local_at("__cache_lookup", at);
+    let answer = quote_spanned!(at=> #pointing.read::<_, #written, _>(#load).await);
     let covered = quote_spanned!(span=> #p::Lookup::new(#cache, &__CACHE_SITE, #text, #tags));
     let begun = match &read.on {
         None => covered,
@@ -27,9 +32,21 @@ pub(crate) fn read(read: &Read, function: &Function) -> TokenStream {
     let inside = quote_spanned! {span=>
         #bind
         let #lookup = #begun;
-        #lookup.read::<#output, _>(#load).await
+        #answer
     };
     body::function(function, &function.sig, &site, &inside)
+}
+
+/// The return type as written, as `cache_core::__private` names it.
+fn written(p: &TokenStream, wrappers: &[Wrapper]) -> TokenStream {
+    wrappers.iter().rev().fold(
+        quote_spanned!(Span::mixed_site()=> #p::Unseen),
+        |inner, wrapper| match wrapper {
+            Wrapper::Arc => quote_spanned!(Span::mixed_site()=> #p::Shared),
+            Wrapper::Option => quote_spanned!(Span::mixed_site()=> #p::Maybe<#inner>),
+            Wrapper::Result => quote_spanned!(Span::mixed_site()=> #p::InResult<#inner>),
+        },
+    )
 }
 
 /// A statement that finds the cache, and an expression for it. Behind `&mut self` or an owned value the body may need the

@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 use syn::{FnArg, Type};
 
 use super::body::{self, Arguments};
-use super::{local, location, name, private, read};
+use super::{local, local_at, location, name, private, read};
 use crate::function::Function;
 use crate::model::{CachePlace, Cover, Effect, Name, Write};
 
@@ -97,9 +97,11 @@ fn within(
 /// Records the subjects of each item returned, then disarms the guard.
 fn returned(p: &TokenStream, function: &Function, each: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
-    let (expected, result, payload, item) =
-        (local("__cache_expected"), local("__cache_result"), local("__cache_payload"), local("__cache_item"));
-    let payload_of = quote_spanned!(span.located_at(function.output.span())=> #p::succeeded(&#result));
+    let (expected, payload, item) =
+        (local("__cache_expected"), local("__cache_payload"), local("__cache_item"));
+    let at = span.located_at(function.output.span());
+    let returned = local_at("__cache_result", at);
+    let payload_of = quote_spanned!(at=> #p::succeeded(&#returned));
     quote_spanned! {span=>
         if let ::core::option::Option::Some(#payload) = #payload_of {
             #[allow(unused_imports, reason = "needed unless the payload is an option or a sequence")]
@@ -157,28 +159,20 @@ fn begin(
 /// Fences the subjects, runs the body, and lifts the fence.
 fn around(p: &TokenStream, write: &Write, function: &Function, place: &CachePlace) -> TokenStream {
     let span = Span::mixed_site();
-    let (fenced, error, subjects, result) =
-        (local("__cache_fenced"), local("__cache_error"), local("__cache_subjects"), local("__cache_result"));
+    let (fence, subjects) = (local("__cache_around"), local("__cache_subjects"));
     let (bind_cache, cache) = read::cache(p, place);
     let load = body::closure(function, Arguments::AsDeclared);
-    let output = body::output(function);
     let named = names(write).map(|(kind, name)| {
         let (method, writer) = (local(if kind == "Entity" { "key" } else { "tag" }), name::writer(p, name));
         quote_spanned!(span=> #subjects.#method(#writer);)
     });
     let at = span.located_at(function.output.span());
-    let failed =
-        quote_spanned!(at=> ::core::result::Result::Err(#p::FromWriteError::from_write_error(#error)));
-    let settle = quote_spanned!(at=> #p::settle(#fenced, #result).await);
+    let pointing = local_at("__cache_around", at);
+    let run = quote_spanned!(at=> #pointing.run(#load).await);
     quote_spanned! {span=>
         #bind_cache
-        match #p::fence_around(#cache, |#subjects: &mut #p::Subjects<'_>| { #(#named)* }).await {
-            ::core::result::Result::Err(#error) => #failed,
-            ::core::result::Result::Ok(#fenced) => {
-                let #result: #output = #p::run(#load).await;
-                #settle
-            }
-        }
+        let #fence = #p::Around::new(#cache, |#subjects: &mut #p::Subjects<'_>| { #(#named)* });
+        #run
     }
 }
 

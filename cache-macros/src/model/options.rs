@@ -1,10 +1,8 @@
 //! Sorts options by name: unknown ones, and a second one where one is meant, are mistakes.
 
-use proc_macro2::Span;
-use syn::spanned::Spanned;
 use syn::{Expr, Lit, LitStr, Path, parse_quote};
 
-use crate::args::Arg;
+use crate::args::{Arg, Args};
 use crate::function::Param;
 use crate::mistakes::Mistakes;
 use crate::text;
@@ -19,12 +17,12 @@ pub(crate) struct Known {
 }
 
 /// The options given.
-pub(crate) struct Options(Vec<Arg>);
+pub(crate) struct Options(Args);
 
 impl Options {
-    pub(crate) fn new(args: Vec<Arg>, known: &Known, mistakes: &mut Mistakes) -> Self {
+    pub(crate) fn new(mut args: Args, known: &Known, mistakes: &mut Mistakes) -> Self {
         let mut kept = Vec::<Arg>::new();
-        for arg in args {
+        for arg in std::mem::take(&mut args.args) {
             let name = arg.name.to_string();
             if !known.options.contains(&name.as_str()) {
                 mistakes.add(arg.name.span(), unknown(&name, known));
@@ -35,17 +33,18 @@ impl Options {
                 kept.push(arg);
             }
         }
-        Self(kept)
+        args.args = kept;
+        Self(args)
     }
 
     pub(crate) fn one(&self, name: &str) -> Option<&Expr> {
-        self.0.iter().find(|arg| arg.name == name).map(|arg| &arg.value)
+        self.0.args.iter().find(|arg| arg.name == name).map(|arg| &arg.value)
     }
 
     /// All of `name = a` and, element by element, `names = [b, c]`.
     pub(crate) fn all(&self, name: &str, names: &str) -> Vec<Expr> {
         let mut values = Vec::new();
-        for arg in &self.0 {
+        for arg in &self.0.args {
             if arg.name == name {
                 values.push(arg.value.clone());
             } else if arg.name == names {
@@ -55,9 +54,9 @@ impl Options {
         values
     }
 
-    /// Where `name` is given.
-    pub(crate) fn span(&self, name: &str) -> Option<Span> {
-        self.0.iter().find(|arg| arg.name == name).map(Arg::span)
+    /// Something is missing.
+    pub(crate) fn mistake(&self, message: impl std::fmt::Display) -> syn::Error {
+        self.0.mistake(message)
     }
 
     /// Whether the value of `name` is this parameter or a field of it.
@@ -71,7 +70,7 @@ impl Options {
             None => parse_quote!(::cache_core),
             Some(Expr::Path(path)) => path.path.clone(),
             Some(other) => {
-                mistakes.add(other.span(), "`crate` takes a path, for example `crate = ::cache_core`");
+                mistakes.on(other, "`crate` takes a path, for example `crate = ::cache_core`");
                 parse_quote!(::cache_core)
             }
         }
@@ -95,9 +94,9 @@ pub(crate) fn string<'a>(value: &'a Expr, example: &str) -> syn::Result<&'a LitS
         Expr::Lit(literal) => match &literal.lit {
             Lit::Str(text) => Ok(text),
             other => {
-                Err(syn::Error::new(other.span(), format!("a string is wanted here: write `{example}`")))
+                Err(syn::Error::new_spanned(other, format!("a string is wanted here: write `{example}`")))
             }
         },
-        other => Err(syn::Error::new(other.span(), format!("a string is wanted here: write `{example}`"))),
+        other => Err(syn::Error::new_spanned(other, format!("a string is wanted here: write `{example}`"))),
     }
 }

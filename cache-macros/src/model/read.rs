@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use proc_macro2::{Ident, Span};
-use syn::spanned::Spanned;
+use proc_macro2::Ident;
 use syn::{Expr, ExprUnary, Lit, Path, UnOp};
 
 use super::options::{Known, Options, string};
 use super::subject::{self, Name, Resolver, Returns};
 use super::{CachePlace, source};
-use crate::args::{self, Arg};
-use crate::function::{Function, Param, value_text};
+use crate::args::{self, Args};
+use crate::function::{self, Function, Param, Wrapper};
 use crate::mistakes::Mistakes;
 use crate::{duration, text};
 
@@ -54,17 +53,21 @@ pub(crate) struct Read {
     pub(crate) version: u32,
     /// The value's type as text.
     pub(crate) value: String,
+    /// What the value is wrapped in, outermost first, as far as it is a supported order.
+    pub(crate) written: Vec<Wrapper>,
 }
 
 impl Read {
-    pub(crate) fn new(args: Vec<Arg>, function: &Function) -> syn::Result<Self> {
+    pub(crate) fn new(args: Args, function: &Function) -> syn::Result<Self> {
         let mut mistakes = Mistakes::default();
         let options = Options::new(args, &KNOWN, &mut mistakes);
         let krate = options.krate(&mut mistakes);
+        let known_before = mistakes.len();
         let cache = mistakes.take(CachePlace::find(options.one("cache"), function));
         let on = options.one("on").and_then(|value| mistakes.take(parameter(value, "on", function)));
         let ignores = ignored(&options, function, &mut mistakes);
-        patterns(function, &mut mistakes);
+        let taken_apart = patterns(function, &mut mistakes);
+        let all_placed = mistakes.len() == known_before;
 
         let is_cache =
             |param: &Param| cache.as_ref().is_some_and(|cache| cache.param.as_ref() == Some(&param.name));
@@ -79,22 +82,27 @@ impl Read {
             remaining.iter().copied().filter(|param| !source::may_be_transaction(function, param)).collect();
         for param in function.params.iter().filter(|param| !is_on(param)) {
             if source::may_be_transaction(function, param) {
-                mistakes.add(param.ty.span(), transaction(param, &is_ignored));
+                mistakes.on(&param.ty, transaction(param, &is_ignored));
             }
         }
 
         let resolver = Resolver { function, returns: Returns::AfterTheLoad, remaining: open.clone() };
         let key = match options.one("key") {
+            // What was taken apart cannot be found by name.
+            Some(_) if taken_apart => None,
             Some(value) => resolver.key(value, &mut mistakes),
             None => {
-                mistakes.add(Span::call_site(), missing_key(function, &open));
+                mistakes.add_error(options.mistake(missing_key(function, &open)));
                 None
             }
         };
         let tags: Vec<Name> =
             options.all("tag", "tags").iter().filter_map(|tag| resolver.tag(tag, &mut mistakes)).collect();
         subject::twice(&tags, &mut mistakes);
-        if let Some(key) = &key {
+        // A parameter whose place was misspelt is no second mistake.
+        if let Some(key) = &key
+            && all_placed
+        {
             for param in open.iter().filter(|param| !key.mentions(param)) {
                 mistakes.add(param.ident.span(), uncovered(param, &tags));
             }
@@ -108,8 +116,9 @@ impl Read {
         let ttl = match options.one("ttl") {
             Some(value) => mistakes.take(lifetime(value)),
             None => {
-                mistakes
-                    .add(Span::call_site(), "`#[cached]` needs a lifetime: write for example `ttl = \"1h\"`");
+                mistakes.add_error(
+                    options.mistake("`#[cached]` needs a lifetime: write for example `ttl = \"1h\"`"),
+                );
                 None
             }
         };
@@ -118,7 +127,7 @@ impl Read {
         let stampede = options.one("stampede").and_then(|value| mistakes.take(stampede(value)));
         let version = options.one("version").and_then(|value| mistakes.take(version(value))).unwrap_or(0);
         let on = on.map(|param| param.ident.clone());
-        let value = value_text(&function.output);
+        let (written, value) = function::unwrap(&function.output);
         let whole = match (cache, key, ttl) {
             (Some(cache), Some(key), Some(ttl)) => Some(Self {
                 krate,
@@ -132,6 +141,7 @@ impl Read {
                 stampede,
                 version,
                 value,
+                written,
             }),
             _ => None,
         };
@@ -139,7 +149,9 @@ impl Read {
     }
 }
 
-fn patterns(function: &Function, mistakes: &mut Mistakes) {
+/// Whether there are parameters without a name.
+fn patterns(function: &Function, mistakes: &mut Mistakes) -> bool {
+    let mut found = false;
     for (pattern, ty) in &function.patterns {
         // What `_` hides, the body cannot read either.
         if !matches!(pattern, syn::Pat::Wild(_)) {
@@ -147,9 +159,11 @@ fn patterns(function: &Function, mistakes: &mut Mistakes) {
             let message = format!(
                 "a parameter that is taken apart has no name for the key: write `value: {ty}` and take it apart in the body"
             );
-            mistakes.add(pattern.span(), message);
+            mistakes.on(pattern, message);
+            found = true;
         }
     }
+    found
 }
 
 fn parameter<'f>(value: &Expr, option: &str, function: &'f Function) -> syn::Result<&'f Param> {
@@ -159,13 +173,13 @@ fn parameter<'f>(value: &Expr, option: &str, function: &'f Function) -> syn::Res
         _ => None,
     };
     let Some(name) = named else {
-        return Err(syn::Error::new(value.span(), format!("`{option}` takes the name of a parameter")));
+        return Err(syn::Error::new_spanned(value, format!("`{option}` takes the name of a parameter")));
     };
     function.param(&name).ok_or_else(|| {
         let names: Vec<String> = function.params.iter().map(|param| param.name.clone()).collect();
         let has = if names.is_empty() { "none".into() } else { text::list(&names) };
-        syn::Error::new(
-            value.span(),
+        syn::Error::new_spanned(
+            value,
             format!("`{name}` is no parameter of `{}`; it has {has}", function.name()),
         )
     })
@@ -226,7 +240,7 @@ fn jitter(value: &Expr) -> syn::Result<f64> {
             let message = format!(
                 "`jitter = {shown}` is no share of the lifetime: write a number from 0 to 1, for example `jitter = 0.1`"
             );
-            Err(syn::Error::new(value.span(), message))
+            Err(syn::Error::new_spanned(value, message))
         }
     }
 }
@@ -240,7 +254,7 @@ fn version(value: &Expr) -> syn::Result<u32> {
         _ => None,
     };
     parsed.ok_or_else(|| {
-        syn::Error::new(value.span(), "`version` takes a whole number, for example `version = 2`")
+        syn::Error::new_spanned(value, "`version` takes a whole number, for example `version = 2`")
     })
 }
 

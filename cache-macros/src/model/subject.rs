@@ -125,6 +125,13 @@ pub(crate) struct Resolver<'f> {
 impl Resolver<'_> {
     /// A key: a template or a typed key.
     pub(crate) fn key(&self, value: &Expr, mistakes: &mut Mistakes) -> Option<Name> {
+        if let Some(this) = own_type(value) {
+            mistakes.on(
+                this,
+                "`Self` has no name outside its `impl`, where the key is registered: write the type's name",
+            );
+            return None;
+        }
         match value {
             Expr::Path(path) if path.qself.is_none() => mistakes.take(self.typed(&path.path, value.span())),
             Expr::Call(call) => match &*call.func {
@@ -188,7 +195,7 @@ impl Resolver<'_> {
         let refuse = || {
             let message =
                 "a typed key takes parameters and their fields, such as `User(id)` or `User(user.id)`";
-            syn::Error::new(arg.span(), message)
+            syn::Error::new_spanned(arg, message)
         };
         let (mut members, mut expr) = (Vec::new(), arg);
         let root = loop {
@@ -252,6 +259,17 @@ impl Resolver<'_> {
         let has =
             if names.is_empty() { "it has none".into() } else { format!("it has {}", text::list(&names)) };
         format!("`<{hole}>` is no parameter of `{}`; {has}", self.function.name())
+    }
+}
+
+/// The `Self` that a typed key begins with.
+fn own_type(value: &Expr) -> Option<&Path> {
+    match value {
+        Expr::Path(path) => {
+            path.path.segments.first().filter(|first| first.ident == "Self").map(|_| &path.path)
+        }
+        Expr::Call(call) => own_type(&call.func),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `#[invalidates]` and `#[writes_through]`.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{Expr, GenericArgument, Path, PathArguments, Type};
@@ -8,8 +8,8 @@ use syn::{Expr, GenericArgument, Path, PathArguments, Type};
 use super::options::{Known, Options};
 use super::subject::{self, Name, Resolver, Returns};
 use super::{CachePlace, source};
-use crate::args::Arg;
-use crate::function::{Function, Param};
+use crate::args::Args;
+use crate::function::{self, Function, Param};
 use crate::mistakes::Mistakes;
 use crate::text;
 
@@ -61,7 +61,7 @@ pub(crate) struct Write {
 }
 
 impl Write {
-    pub(crate) fn new(effect: Effect, args: Vec<Arg>, function: &Function) -> syn::Result<Self> {
+    pub(crate) fn new(effect: Effect, args: Args, function: &Function) -> syn::Result<Self> {
         let mut mistakes = Mistakes::default();
         let known = effect.known();
         let options = Options::new(args, &known, &mut mistakes);
@@ -94,12 +94,23 @@ impl Write {
             let message = format!(
                 "`{attribute}` needs a key to install the value under: write `key = \"user:<return.id>\"`"
             );
-            mistakes.add(Span::call_site(), message);
+            mistakes.add_error(options.mistake(message));
         } else if given.is_empty() && options.all("tag", "tags").is_empty() {
             let message = format!(
                 "`{attribute}` names nothing that changes: write `key = \"user:<id>\"` or `tag = \"users\"`"
             );
-            mistakes.add(Span::call_site(), message);
+            mistakes.add_error(options.mistake(message));
+        }
+        let needs_result =
+            !matches!(cover, Some((Cover::Within(_), _))) || keys.iter().chain(&tags).any(Name::is_returned);
+        if needs_result && cover.is_some() && function::is_no_result(&function.output) {
+            let output = &function.output;
+            let shown = text::without_paths(quote!(#output));
+            let message = format!(
+                "whether `{}` succeeded must be known here, and `{shown}` does not say: return a `Result`",
+                function.name()
+            );
+            mistakes.on(output, message);
         }
         mistakes.end(cover.map(|(cover, _)| Self { effect, krate, keys, tags, cover }))
     }
@@ -114,15 +125,13 @@ fn cover(
 ) -> Option<(Cover, Option<String>)> {
     match (options.one("within"), options.one("begin")) {
         (Some(_), Some(begin)) => {
-            mistakes.add(
-                begin.span(),
-                "`within` and `begin` exclude each other: the caller's transaction, or a new one",
-            );
+            mistakes
+                .on(begin, "`within` and `begin` exclude each other: the caller's transaction, or a new one");
             None
         }
         (Some(within), None) => {
-            if let Some(span) = options.span("cache") {
-                mistakes.add(span, "with `within` the transaction brings its cache: leave `cache` out");
+            if let Some(given) = options.one("cache") {
+                mistakes.on(given, "with `within` the transaction brings its cache: leave `cache` out");
             }
             let (scope, taken) = mistakes.take(self::within(within, function))?;
             Some((Cover::Within(scope), Some(taken)))
@@ -137,7 +146,7 @@ fn cover(
         (None, None) => {
             if effect == Effect::WritesThrough {
                 let message = "without a transaction the row is committed before its value is known here, and an older value could be installed over a newer one: write `within = tx` or `begin = self.pool`";
-                mistakes.add(Span::call_site(), message);
+                mistakes.add_error(options.mistake(message));
                 return None;
             }
             for param in &function.params {
@@ -146,7 +155,7 @@ fn cover(
                     let message = format!(
                         "`{name}` may be inside a transaction, and this write is over only when that commits: write `within = {name}`, or `begin = self.pool` to open one here"
                     );
-                    mistakes.add(param.ty.span(), message);
+                    mistakes.on(&param.ty, message);
                     return None;
                 }
             }
@@ -171,7 +180,7 @@ fn within(value: &Expr, function: &Function) -> syn::Result<(TokenStream, String
         } else {
             format!("it has {}", text::list(&scopes))
         };
-        syn::Error::new(value.span(), format!("`{what}` is no parameter of `{}`; {hint}", function.name()))
+        syn::Error::new_spanned(value, format!("`{what}` is no parameter of `{}`; {hint}", function.name()))
     };
     let mut root = value;
     while let Expr::Field(field) = root {
@@ -205,12 +214,12 @@ fn opened<'f>(begin: &Expr, function: &'f Function) -> syn::Result<(usize, &'f P
                 "`begin` opens a transaction and `{}` does not take one: add a parameter `tx: &mut PgTx<'_>`, which callers leave out",
                 function.name()
             );
-            syn::Error::new(begin.span(), message)
+            syn::Error::new_spanned(begin, message)
         })?,
         [param] => param,
         [_, second, ..] => {
             let message = "`begin` opens one transaction: a second one cannot be handed in";
-            return Err(syn::Error::new(second.ty.span(), message));
+            return Err(syn::Error::new_spanned(&second.ty, message));
         }
     };
     let is_it = |input: &syn::FnArg| match input {
@@ -226,7 +235,7 @@ fn opened<'f>(begin: &Expr, function: &'f Function) -> syn::Result<(usize, &'f P
 fn scope(param: &Param) -> syn::Result<Box<Type>> {
     let Type::Reference(reference) = &param.ty else {
         let message = format!("`begin` hands in a borrowed transaction: write `{}: &mut …`", param.name);
-        return Err(syn::Error::new(param.ty.span(), message));
+        return Err(syn::Error::new_spanned(&param.ty, message));
     };
     let mut scope = reference.elem.clone();
     if let Type::Path(path) = &mut *scope

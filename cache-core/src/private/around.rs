@@ -1,0 +1,62 @@
+//! A write that commits by itself: its names are written before the body, which may move the arguments they are made of.
+
+use std::future::Future;
+
+use crate::cache::Cache;
+use crate::key::Text;
+use crate::scope::{FromWriteError, Writes};
+use crate::store::Origin;
+use crate::subject::Kind;
+
+/// Collects the subjects of a write that no transaction covers.
+#[derive(Debug)]
+pub struct Subjects<'c> {
+    cache: &'c Cache,
+    writes: Writes,
+}
+
+impl Subjects<'_> {
+    fn touch(&mut self, kind: Kind, write: impl FnOnce(&mut Text)) {
+        let subject = self.cache.namespace().subject(kind, write);
+        if !self.writes.subjects.contains(&subject) {
+            self.writes.subjects.push(subject);
+        }
+    }
+
+    /// A thing the write changes.
+    pub fn key(&mut self, write: impl FnOnce(&mut Text)) {
+        self.touch(Kind::Entity, write);
+    }
+
+    /// A tag the write changes.
+    pub fn tag(&mut self, write: impl FnOnce(&mut Text)) {
+        self.touch(Kind::Tag, write);
+    }
+}
+
+/// A write inside a fence of its own.
+#[derive(Debug)]
+pub struct Around<'c>(Subjects<'c>);
+
+impl<'c> Around<'c> {
+    /// Names what it changes.
+    pub fn new(cache: &'c Cache, subjects: impl FnOnce(&mut Subjects<'c>)) -> Self {
+        let mut collected = Subjects { cache, writes: Writes::default() };
+        subjects(&mut collected);
+        Self(collected)
+    }
+
+    /// Fences, runs the body, and lifts the fence where the outcome is known.
+    ///
+    /// # Errors
+    /// The body's own, or that the fence could not be set or its lifting was not confirmed.
+    pub async fn run<T, E, M, F>(self, body: impl FnOnce() -> F) -> Result<T, E>
+    where
+        E: FromWriteError<M>,
+        F: Future<Output = Result<T, E>>,
+    {
+        let Subjects { cache, writes } = self.0;
+        let fenced = cache.fence(writes, Origin::none()).await.map_err(E::from_write_error)?;
+        super::settle(fenced, body().await).await
+    }
+}
