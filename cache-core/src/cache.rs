@@ -12,7 +12,7 @@ use crate::engine::{Core, Fenced};
 use crate::error::WriteError;
 use crate::heal::Healer;
 use crate::key::Namespace;
-use crate::observe::Counts;
+use crate::observe::{Counts, WriteCounts};
 use crate::scope::{Recording, Writes};
 use crate::store::Origin;
 
@@ -61,7 +61,7 @@ impl Cache {
     /// Counters per key template, since the cache was built, of this instance alone.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats(self.0.counts())
+        Stats { reads: self.0.counts(), writes: self.0.writes.snapshot() }
     }
 
     /// Tells readers whom to ask whether the writer of an old fence is finished. Transactions of cache-sqlx do this by
@@ -86,38 +86,50 @@ impl Cache {
     }
 }
 
-/// A cache's counters, per key template with its placeholders blanked (`user:<>`). Prints as a table.
+/// A cache's counters: reads per key template with its placeholders blanked (`user:<>`), and writes. Prints as a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stats(BTreeMap<String, Counts>);
+pub struct Stats {
+    reads: BTreeMap<String, Counts>,
+    writes: WriteCounts,
+}
 
 impl Stats {
     /// The counters of a template; placeholders' names do not matter.
     #[must_use]
     pub fn of(&self, template: &str) -> Counts {
-        self.0.get(&crate::site::shape(template)).copied().unwrap_or_default()
+        self.reads.get(&crate::site::shape(template)).copied().unwrap_or_default()
     }
 
     /// All templates and their counters.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Counts)> {
-        self.0.iter().map(|(template, counts)| (template.as_str(), *counts))
+        self.reads.iter().map(|(template, counts)| (template.as_str(), *counts))
     }
 
     /// The sum over all templates.
     #[must_use]
     pub fn total(&self) -> Counts {
         let mut total = Counts::default();
-        self.0.values().for_each(|counts| total += *counts);
+        self.reads.values().for_each(|counts| total += *counts);
         total
+    }
+
+    /// What became of the covered writes.
+    #[must_use]
+    pub fn writes(&self) -> WriteCounts {
+        self.writes
     }
 }
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (template, counts) in self.iter() {
-            let told: Vec<_> =
-                counts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {n}")).collect();
-            writeln!(f, "{template:<32} {}", told.join(", "))?;
+            writeln!(f, "{template:<32} {}", told(counts.iter()))?;
         }
-        Ok(())
+        writeln!(f, "{:<32} {}", "writes", told(self.writes.iter()))
     }
+}
+
+fn told(counts: impl Iterator<Item = (&'static str, u64)>) -> String {
+    let told: Vec<_> = counts.filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {n}")).collect();
+    if told.is_empty() { "none".into() } else { told.join(", ") }
 }

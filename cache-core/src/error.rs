@@ -17,7 +17,7 @@ pub enum StoreErrorKind {
     Rejected,
 }
 
-/// A store failed; reads are then served by the loader, writes follow `on_unfenced`.
+/// A store failed; reads are then served by the loader, writes that cannot be fenced are refused.
 #[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -59,7 +59,7 @@ impl StdError for StoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WriteErrorKind {
-    /// The fence could not be set, so the write was not made (`on_unfenced = reject`).
+    /// The fence could not be set, so the write was not made.
     Unfenced,
     /// The write was made, but the store has not confirmed yet that stale entries are gone; a background task goes on trying.
     Unclear,

@@ -1,4 +1,4 @@
-//! The seam to the shared tier: five commands that a store carries out atomically per subject. Refuses to interpret values:
+//! The seam to the shared tier: six commands that a store carries out atomically per subject. Refuses to interpret values:
 //! a blob is bytes, apart from the epoch at [`crate::entry::EPOCH`].
 //!
 //! # Invariants every store keeps

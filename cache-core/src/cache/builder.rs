@@ -57,8 +57,8 @@ impl Builder {
         self
     }
 
-    /// How long a write waits for the store to fence it before it is given up, 1 s by default: a write that is refused
-    /// costs more than one that waits.
+    /// How long a write waits for the store to fence it before it is refused, 1 s by default: a write that is refused costs
+    /// more than one that waits. Also bounds each attempt to clear; those are repeated.
     pub fn mark_deadline(mut self, deadline: Duration) -> Self {
         self.settings.mark_deadline = deadline;
         self

@@ -22,8 +22,11 @@ impl Core {
         }
         let answer = within(self.settings.read_deadline, command).await;
         match &answer {
-            Ok(_) => self.breaker.succeeded(),
-            Err(_) => self.breaker.failed(self.clock.monotonic()),
+            // A server that says no is there: only what it was asked for is wrong.
+            Err(error) if error.kind() != StoreErrorKind::Rejected => {
+                self.breaker.failed(self.clock.monotonic())
+            }
+            _ => self.breaker.succeeded(),
         }
         answer
     }

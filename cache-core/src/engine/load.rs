@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +30,8 @@ const LAST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Reader<'a, O> {
     pub(super) core: &'a Arc<Core>,
     pub(super) plan: &'a Plan,
+    /// Whether the store failed this call already.
+    pub(super) degraded: AtomicBool,
     pub(super) output: PhantomData<fn() -> O>,
 }
 
@@ -79,7 +82,7 @@ impl<O: Output> Reader<'_, O> {
             let asked = leader.asks();
             match self.lease(force, &finished).await {
                 Err(_) => {
-                    state.counters.degraded.add();
+                    self.degrades();
                     return Obtained::Nothing;
                 }
                 Ok(Asked::Granted(grant)) => return Obtained::Grant(grant),
@@ -107,6 +110,13 @@ impl<O: Output> Reader<'_, O> {
                     force = false;
                 }
             }
+        }
+    }
+
+    /// The store failed; a call is counted once, however often it did.
+    pub(super) fn degrades(&self) {
+        if !self.degraded.swap(true, Ordering::Relaxed) {
+            self.plan.state.counters.degraded.add();
         }
     }
 
@@ -212,7 +222,7 @@ impl<O: Output> Reader<'_, O> {
         let request =
             FillRequest { key: &self.plan.key, tags: &self.plan.tags, token: grant.token, blob: &blob, ttl };
         let Ok(filled) = core.ask(store.fill(request)).await else {
-            counters.degraded.add();
+            self.degrades();
             return false;
         };
         // Stored or refused, the store has dropped the token.

@@ -21,7 +21,7 @@ pub use write::Fenced;
 use crate::breaker::Breaker;
 use crate::flight::Flights;
 use crate::key::Namespace;
-use crate::observe::{Counters, Counts};
+use crate::observe::{Counters, Counts, WriteCounters};
 use crate::rng::Rng;
 use crate::site::{ReadSite, shape};
 use crate::store::Store;
@@ -71,6 +71,7 @@ pub(crate) struct Core {
     pub(crate) flights: Arc<Flights>,
     pub(crate) breaker: Breaker,
     pub(crate) healing: heal::Healing,
+    pub(crate) writes: WriteCounters,
     sites: RwLock<HashMap<usize, Arc<SiteState>>>,
 }
 
@@ -143,6 +144,7 @@ impl Core {
             flights: Arc::default(),
             breaker: Breaker::default(),
             healing: heal::Healing::default(),
+            writes: WriteCounters::default(),
             sites: RwLock::default(),
         }
     }

@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 
@@ -94,13 +95,16 @@ where
     let Some(Request { state, subject, tags }) = request else { return load().await };
     let key = EntryKey { subject, field: put::field::<ValueOf<O>>(state.seed) };
     let plan = Plan { key, tags, state };
-    Reader::<O> { core, plan: &plan, output: std::marker::PhantomData }.run(load).await
+    let reader =
+        Reader::<O> { core, plan: &plan, degraded: AtomicBool::new(false), output: std::marker::PhantomData };
+    reader.run(load).await
 }
 
 impl<O: Output> Reader<'_, O> {
     async fn run<F: Future<Output = O>>(&self, load: impl FnOnce() -> F) -> O {
         let counters = &self.plan.state.counters;
         if let Looked::Hit(alive) = self.look().await {
+            if alive.value.is_some() { &counters.hits } else { &counters.negative_hits }.add();
             if alive.due_early
                 && let Some(grant) = self.obtain_early().await
             {
@@ -121,23 +125,12 @@ impl<O: Output> Reader<'_, O> {
 
     async fn look(&self) -> Looked<ValueOf<O>> {
         let Some(store) = self.core.store() else { return Looked::Miss };
-        let counters = &self.plan.state.counters;
         match self.core.ask(store.get(&self.plan.key, &self.plan.tags)).await {
             Err(_) => {
-                counters.degraded.add();
+                self.degrades();
                 Looked::Miss
             }
-            Ok(found) => match self.open(&found) {
-                Some(alive) => {
-                    if alive.value.is_some() {
-                        counters.hits.add()
-                    } else {
-                        counters.negative_hits.add()
-                    }
-                    Looked::Hit(alive)
-                }
-                None => Looked::Miss,
-            },
+            Ok(found) => self.open(&found).map_or(Looked::Miss, Looked::Hit),
         }
     }
 
@@ -194,6 +187,7 @@ impl<O: Output> Reader<'_, O> {
                     if let Looked::Hit(alive) = self.look().await
                         && let Some(output) = Self::hand_out(alive.value)
                     {
+                        counters.joined.add();
                         return output;
                     }
                 }

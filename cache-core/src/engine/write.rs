@@ -60,7 +60,11 @@ impl Core {
             tag_ttl: TAG_TTL,
         };
         let marked = within(self.settings.mark_deadline, store.mark(request)).await;
-        let marked = marked.map_err(|error| WriteError::new(WriteErrorKind::Unfenced, Some(error)))?;
+        let marked = marked.map_err(|error| {
+            self.writes.refused.add();
+            WriteError::new(WriteErrorKind::Unfenced, Some(error))
+        })?;
+        self.writes.fenced.add();
         let Some(mut fence) = undo.0.take() else { return Ok(Fenced(None)) };
         fence.puts = self.puts(writes.puts, &fence.subjects, &marked);
         Ok(Fenced(Some(fence)))
@@ -121,7 +125,10 @@ impl Fenced {
         }
         match tokio::time::timeout(core.settings.clear_wait, clearing).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(WriteError::new(WriteErrorKind::Unclear, None)),
+            Ok(Err(_)) | Err(_) => {
+                core.writes.unconfirmed.add();
+                Err(WriteError::new(WriteErrorKind::Unclear, None))
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! A store that is gone, slow or confused.
 
 use super::*;
+use crate::error::{StoreError, StoreErrorKind};
 use crate::testkit::Command;
 
 #[tokio::test]
@@ -75,4 +76,28 @@ async fn a_dead_loader_of_another_instance_is_waited_for_only_so_long() {
     assert_eq!(promptly(alive).await.unwrap(), Some(1));
     dead.abort();
     assert_eq!(b.cache.stats().total().loads, 1);
+}
+
+#[tokio::test]
+async fn a_read_without_the_store_is_degraded_once() {
+    let world = World::new();
+    let a = world.instance();
+    world.store.down();
+    a.find().await;
+    assert_eq!(a.cache.stats().total().degraded, 1);
+    assert!(a.mark().await.is_err());
+    assert_eq!(a.cache.stats().writes().refused, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_rejects_commands_is_asked_on() {
+    let world = World::new();
+    let a = world.instance();
+    a.find().await;
+    for _ in 0..10 {
+        let refused = async { Err::<(), _>(StoreError::new(StoreErrorKind::Rejected, "out of memory")) };
+        assert!(a.cache.0.ask(refused).await.is_err());
+    }
+    a.find().await;
+    assert_eq!(a.cache.stats().total().hits, 1, "the breaker is for a store that does not answer");
 }

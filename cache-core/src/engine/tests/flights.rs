@@ -171,3 +171,50 @@ async fn who_waited_too_long_loads_beside_the_flight_and_few_at_once() {
     assert_eq!(most.load(Ordering::SeqCst), 2, "the flight and two beside it make three");
     first.abort();
 }
+
+/// Instance B waits for the load of instance A: its leader asks for the lease again and again until an entry is there. Gives
+/// what a second reader of B got, and how many gets B sent.
+async fn read_that_waits_with_a_leader(
+    world: &World,
+    b: &Instance,
+    while_answered: impl AsyncFnOnce(),
+) -> Option<u64> {
+    let a = world.instance();
+    let fill = world.store.hold(Command::Fill);
+    let first = a.spawn_find();
+    fill.reached().await;
+    let leader = b.spawn_find();
+    until(|| world.store.count(Command::Lease) == 2).await;
+    let early = b.spawn_find();
+    b.missed(2).await;
+    let answer = world.store.hold_reply(Command::Lease);
+    fill.release();
+    answer.reached().await;
+    while_answered().await;
+    let late = b.spawn_find();
+    b.missed(3).await;
+    answer.release();
+    assert_eq!(promptly(first).await.unwrap(), Some(1));
+    assert_eq!(promptly(leader).await.unwrap(), Some(1));
+    assert_eq!(promptly(early).await.unwrap(), Some(1), "it came before the command that was answered");
+    promptly(late).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_came_before_the_command_that_found_the_entry_takes_it_and_who_came_after_looks() {
+    let world = World::new();
+    let b = world.instance();
+    let late =
+        read_that_waits_with_a_leader(&world, &b, async || world.instance().write(2).await.unwrap()).await;
+    assert_eq!(late, Some(2));
+    assert_eq!(b.cache.stats().total().joined, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn control_whoever_takes_an_entry_found_before_it_came_is_stale() {
+    let world = World::new();
+    let b = world.with(world.builder().without(Rule::SealedFlights));
+    let late =
+        read_that_waits_with_a_leader(&world, &b, async || world.instance().write(2).await.unwrap()).await;
+    assert_eq!(late, Some(1));
+}
