@@ -132,6 +132,19 @@ async fn a_fence_nobody_understands_is_an_error_and_is_not_lifted() {
     assert_eq!(ask::<i64>(&redis, &["HLEN", &fences]), 1);
 }
 
+/// A mark drops the tokens, and nobody gets one under a fence; a fill looks for the fence all the same.
+#[tokio::test]
+async fn a_fence_keeps_fills_out_although_the_token_is_there() {
+    let redis = Redis::start().unwrap();
+    let store = store(&redis.url()).await;
+    let trial = Trial::new(&store);
+    let user = trial.entry("user:1");
+    let lease = trial.granted(&user).await;
+    let _: i64 = ask(&redis, &["HSET", &format!("{{{}}}:c", user.subject.name()), "00ff", "none|1|1"]);
+    assert!(!trial.fill(&lease, "old").await);
+    assert_eq!(trial.blob(&user).await, None);
+}
+
 #[tokio::test]
 async fn futures_dropped_anywhere_mix_no_replies_up() {
     let redis = Redis::start().unwrap();

@@ -122,6 +122,17 @@ pub async fn finished_writers_are_lifted_by_a_lease(trial: &Trial<'_>) {
     assert!(trial.fill(&lease, "new").await);
 }
 
+/// The load began before the write; a reader lifts the fence, and no clear has come by to drop the token.
+pub async fn fill_after_a_mark_that_a_reader_lifted_is_refused(trial: &Trial<'_>) {
+    let user = trial.entry("user:1");
+    let old = trial.granted(&user).await;
+    let write = trial.mark(&[&user.subject]).await;
+    let request = LeaseRequest { finished: &[write.writer], ..trial.request(&user, &[]) };
+    let new = trial.granted_for(request).await;
+    assert!(!trial.fill(&old, "old").await);
+    assert!(trial.fill(&new, "new").await);
+}
+
 /// Proof of another writer's end is no proof of this one's.
 pub async fn a_finished_writer_nobody_knows_changes_nothing(trial: &Trial<'_>) {
     let (user, free) = (trial.entry("user:1"), trial.entry("user:2"));

@@ -112,6 +112,7 @@ facts! {
         a_late_clear_of_one_attempt_lifts_no_other_fence,
         marking_and_clearing_twice_is_as_once,
         finished_writers_are_lifted_by_a_lease,
+        fill_after_a_mark_that_a_reader_lifted_is_refused,
         a_finished_writer_nobody_knows_changes_nothing,
         one_mark_fences_every_subject,
         a_fence_leaves_other_subjects_alone,

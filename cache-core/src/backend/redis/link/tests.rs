@@ -1,4 +1,4 @@
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};
@@ -48,6 +48,12 @@ async fn connected() -> (Link, JoinHandle<()>, Peer) {
     (link, tokio::spawn(driver), Peer(theirs))
 }
 
+/// Polls a command once, which sends it.
+async fn begin(mut sending: Pin<&mut impl Future>) {
+    let is_pending = std::future::poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx).is_pending())).await;
+    assert!(is_pending);
+}
+
 fn kind<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> StoreErrorKind {
     answer.unwrap_err().kind()
 }
@@ -58,13 +64,13 @@ async fn a_reply_that_was_not_read_before_the_link_was_retired_does_not_count() 
         let (link, _driver, mut peer) = connected().await;
         let get = cmd("GET");
         let mut sending = pin!(link.send(&get));
-        std::future::poll_fn(|cx| Poll::Ready(assert!(sending.as_mut().poll(cx).is_pending()))).await;
+        begin(sending.as_mut()).await;
         assert_eq!(peer.hears().await, ["GET"]);
         peer.says("$3\r\nold\r\n").await;
         // A second command proves that the first one's reply is there.
         let ping = cmd("PING");
         let mut later = pin!(link.send(&ping));
-        std::future::poll_fn(|cx| Poll::Ready(assert!(later.as_mut().poll(cx).is_pending()))).await;
+        begin(later.as_mut()).await;
         peer.hears().await;
         peer.says("+PONG\r\n").await;
         later.await.unwrap();
@@ -82,7 +88,7 @@ async fn commands_in_flight_fail_when_the_connection_is_given_up() {
     let (link, driver, mut peer) = connected().await;
     let get = cmd("GET");
     let mut sending = pin!(link.send(&get));
-    std::future::poll_fn(|cx| Poll::Ready(assert!(sending.as_mut().poll(cx).is_pending()))).await;
+    begin(sending.as_mut()).await;
     peer.hears().await;
     driver.abort();
     assert_eq!(kind(sending.await), StoreErrorKind::Disconnected);
