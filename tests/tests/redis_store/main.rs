@@ -1,5 +1,7 @@
 //! RedisStore on real servers: what goes over the wire, what it survives, and what it says.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod connection;
 mod epoch;
 mod memory;
