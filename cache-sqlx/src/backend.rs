@@ -19,7 +19,7 @@ impl<DB: Engine> Backend for DB {}
 
 /// What tells one transaction from those before and after it on the same connection.
 #[derive(Clone, Debug)]
-pub struct Mark {
+pub struct Label {
     /// Unique among the transactions this process began.
     pub number: u64,
     /// Identity of the pool's database where only the pool knows it (a database in memory).
@@ -37,25 +37,29 @@ pub enum Standing {
 
 /// The part of [`Backend`] that only this crate may name.
 pub trait Engine: Database {
-    /// The statement that begins a transaction and leaves the mark in it; `statement` replaces a plain `BEGIN`.
-    fn opening(statement: Option<SqlStr>, mark: &Mark) -> SqlStr;
+    /// The statement that begins a transaction and leaves the label in it; `statement` replaces a plain `BEGIN`.
+    fn opening(statement: Option<SqlStr>, label: &Label) -> SqlStr;
 
     /// Identity of the pool's database where its connections cannot tell it.
     fn home(pool: &Pool<Self>) -> Option<String>;
 
-    /// Asks the open connection, in one round trip, whether the marked transaction stands and how others may ask about it.
+    /// Asks the open connection, in one round trip, whether the labelled transaction stands and how others may ask about it.
     fn standing(
         connection: &mut Self::Connection,
-        mark: &Mark,
+        label: &Label,
     ) -> impl Future<Output = sqlx::Result<Standing>> + Send;
 
     /// Whether a COMMIT that failed like this has certainly changed nothing, now and later.
     fn is_undone(error: &sqlx::Error) -> bool;
 
+    /// Whether a transaction in which nothing was recorded can be committed; asks only where COMMIT would do harm if not.
+    fn is_open(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<bool>> + Send;
+
+    /// Rolls back, and leaves a connection that can begin again even if there was nothing to roll back.
+    fn roll_back(transaction: Transaction<'_, Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
+
     /// Rolls back a transaction that nobody waits for.
-    fn drop_unfinished(transaction: Transaction<'static, Self>) {
-        drop(transaction);
-    }
+    fn drop_unfinished(transaction: Transaction<'static, Self>);
 
     /// The healer that asks through this pool.
     fn healer(pool: &Pool<Self>) -> Arc<dyn Healer>;

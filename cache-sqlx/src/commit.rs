@@ -12,14 +12,14 @@ use cache_core::store::Origin;
 use sqlx::{Connection, Transaction};
 
 use crate::TxError;
-use crate::backend::{Backend, Mark, Standing};
+use crate::backend::{Backend, Label, Standing};
 
 /// Ends a root transaction with all that was recorded in it.
 pub(crate) async fn run<DB: Backend>(
     mut transaction: Transaction<'_, DB>,
     cache: Cache,
     recording: Recording,
-    mark: Mark,
+    label: Label,
 ) -> sqlx::Result<()> {
     let writes = match recording.finish() {
         Ok(writes) => writes,
@@ -29,9 +29,12 @@ pub(crate) async fn run<DB: Backend>(
         return ended_elsewhere(transaction, &cache, writes).await;
     }
     if writes.subjects.is_empty() || cache.is_off() {
+        if !DB::is_open(&mut transaction).await? {
+            return ended_elsewhere(transaction, &cache, writes).await;
+        }
         return transaction.commit().await;
     }
-    let origin = match DB::standing(&mut transaction, &mark).await {
+    let origin = match DB::standing(&mut transaction, &label).await {
         Ok(Standing::Open(origin)) => origin,
         Ok(Standing::Ended) => return ended_elsewhere(transaction, &cache, writes).await,
         Err(error) => return give_up(transaction, unidentified(error)).await,
@@ -55,7 +58,7 @@ pub(crate) async fn run<DB: Backend>(
 
 /// Rolls back before anything was fenced.
 async fn give_up<DB: Backend>(transaction: Transaction<'_, DB>, error: sqlx::Error) -> sqlx::Result<()> {
-    if let Err(rollback) = transaction.rollback().await {
+    if let Err(rollback) = DB::roll_back(transaction).await {
         // The server undoes the transaction when it notices that its client is gone.
         tracing::debug!(error = %rollback, "rolling back failed");
     }

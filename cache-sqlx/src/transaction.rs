@@ -11,7 +11,7 @@ use cache_core::scope::{OpenScope, Recording, Savepoint, WriteScope};
 use sqlx::{Connection, Database, Pool, SqlSafeStr, SqlStr, Transaction};
 use tracing::Instrument;
 
-use crate::backend::{Backend, Mark};
+use crate::backend::{Backend, Label};
 use crate::commit;
 
 /// A transaction, or a savepoint in one, that remembers which cached values its statements change.
@@ -25,8 +25,8 @@ pub struct CacheTx<'c, DB: Backend> {
 }
 
 enum Held<'c, DB: Backend> {
-    Owned(Owned<DB>, Mark),
-    Borrowed(Transaction<'c, DB>, Mark),
+    Owned(Owned<DB>, Label),
+    Borrowed(Transaction<'c, DB>, Label),
     Nested(Transaction<'c, DB>, Nest),
 }
 
@@ -58,19 +58,19 @@ async fn open<DB: Backend>(
     statement: Option<SqlStr>,
 ) -> sqlx::Result<CacheTx<'static, DB>> {
     crate::heal(cache, pool);
-    let mark = next_mark(DB::home(pool));
-    let statement = DB::opening(statement, &mark);
+    let label = next_label(DB::home(pool));
+    let statement = DB::opening(statement, &label);
     let pool = pool.clone();
     // A cancelled `Pool::begin` may return a connection that is inside a transaction (sqlx issue 4393); this one is never
     // cancelled, and a transaction nobody takes is rolled back when the task drops it.
     let transaction = detached(async move { pool.begin_with(statement).await }).await?;
-    let held = Held::Owned(Owned(Some(transaction)), mark);
+    let held = Held::Owned(Owned(Some(transaction)), label);
     Ok(CacheTx { held, recording: cache.recording(), cache: cache.clone() })
 }
 
-fn next_mark(home: Option<String>) -> Mark {
+fn next_label(home: Option<String>) -> Label {
     static LAST: AtomicU64 = AtomicU64::new(0);
-    Mark { number: LAST.fetch_add(1, Ordering::Relaxed), home }
+    Label { number: LAST.fetch_add(1, Ordering::Relaxed), home }
 }
 
 /// Runs to its end even if the caller stops waiting.
@@ -95,10 +95,10 @@ impl<'c, DB: Backend> CacheTx<'c, DB> {
     /// Those of [`Connection::begin_with`]; a connection that is inside a transaction is refused, because the outer one
     /// would decide about the commit.
     pub async fn on(cache: &Cache, connection: &'c mut DB::Connection) -> sqlx::Result<Self> {
-        let mark = next_mark(None);
-        let transaction = connection.begin_with(DB::opening(None, &mark)).await?;
+        let label = next_label(None);
+        let transaction = connection.begin_with(DB::opening(None, &label)).await?;
         Ok(Self {
-            held: Held::Borrowed(transaction, mark),
+            held: Held::Borrowed(transaction, label),
             recording: cache.recording(),
             cache: cache.clone(),
         })
@@ -128,12 +128,12 @@ impl<'c, DB: Backend> CacheTx<'c, DB> {
     /// refuses the commit; then the transaction is rolled back.
     pub async fn commit(self) -> sqlx::Result<()> {
         match self.held {
-            Held::Owned(transaction, mark) => {
+            Held::Owned(transaction, label) => {
                 let transaction = transaction.take();
-                detached(commit::run(transaction, self.cache, self.recording, mark)).await
+                detached(commit::run(transaction, self.cache, self.recording, label)).await
             }
-            Held::Borrowed(transaction, mark) => {
-                commit::run(transaction, self.cache, self.recording, mark).await
+            Held::Borrowed(transaction, label) => {
+                commit::run(transaction, self.cache, self.recording, label).await
             }
             Held::Nested(transaction, mut nest) => {
                 nest.release();
@@ -150,8 +150,8 @@ impl<'c, DB: Backend> CacheTx<'c, DB> {
     /// Those of [`Transaction::rollback`]; the statements are undone all the same.
     pub async fn rollback(self) -> sqlx::Result<()> {
         match self.held {
-            Held::Owned(transaction, _) => transaction.take().rollback().await,
-            Held::Borrowed(transaction, _) => transaction.rollback().await,
+            Held::Owned(transaction, _) => DB::roll_back(transaction.take()).await,
+            Held::Borrowed(transaction, _) => DB::roll_back(transaction).await,
             Held::Nested(transaction, nest) => {
                 let result = transaction.rollback().await;
                 drop(nest);

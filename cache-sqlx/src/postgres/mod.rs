@@ -8,34 +8,34 @@ use std::sync::Arc;
 use cache_core::heal::Healer;
 pub use heal::PgHealer;
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
-use sqlx::{AssertSqlSafe, PgPool, Postgres, SqlSafeStr, SqlStr};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, SqlSafeStr, SqlStr, Transaction};
 
 use self::origin::PgOrigin;
-use crate::backend::{Engine, Mark, Standing};
+use crate::backend::{Engine, Label, Standing};
 
 /// A cache-aware transaction on Postgres.
 pub type PgTx<'c> = crate::CacheTx<'c, Postgres>;
 
 crate::executor::executor!(Postgres, PgConnection);
 
-/// Answers the transaction's identity, or nothing for its id if the mark is gone.
+/// Answers the transaction's identity, or nothing for its id if the label is gone.
 const STANDING: &str = include_str!("standing.sql");
 
 impl Engine for Postgres {
-    fn opening(statement: Option<SqlStr>, mark: &Mark) -> SqlStr {
+    fn opening(statement: Option<SqlStr>, label: &Label) -> SqlStr {
         let begin = statement.as_ref().map_or("BEGIN", SqlStr::as_str);
         // A setting that lasts as long as this transaction tells it from any other: sqlx counts its own begins and does not
         // notice a COMMIT sent as a statement.
-        AssertSqlSafe(format!("{begin}; SET LOCAL cache_sqlx.mark = '{}'", mark.number)).into_sql_str()
+        AssertSqlSafe(format!("{begin}\n; SET LOCAL cache_sqlx.label = '{}'", label.number)).into_sql_str()
     }
 
     fn home(_: &PgPool) -> Option<String> {
         None
     }
 
-    async fn standing(connection: &mut PgConnection, mark: &Mark) -> sqlx::Result<Standing> {
+    async fn standing(connection: &mut PgConnection, label: &Label) -> sqlx::Result<Standing> {
         let (xid, system, segment): (Option<String>, String, Option<String>) =
-            sqlx::query_as(STANDING).bind(mark.number.to_string()).fetch_one(connection).await?;
+            sqlx::query_as(STANDING).bind(label.number.to_string()).fetch_one(connection).await?;
         let Some(xid) = xid else { return Ok(Standing::Ended) };
         let origin = PgOrigin::parts(&system, segment.as_deref(), &xid)
             .ok_or_else(|| sqlx::Error::Protocol("the server's transaction id does not parse".to_owned()))?;
@@ -49,6 +49,19 @@ impl Engine for Postgres {
             .as_database_error()
             .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
             .is_some_and(|error| matches!(error.severity(), PgSeverity::Error))
+    }
+
+    /// A COMMIT outside a transaction is a warning.
+    async fn is_open(_: &mut PgConnection) -> sqlx::Result<bool> {
+        Ok(true)
+    }
+
+    async fn roll_back(transaction: Transaction<'_, Self>) -> sqlx::Result<()> {
+        transaction.rollback().await
+    }
+
+    fn drop_unfinished(transaction: Transaction<'static, Self>) {
+        drop(transaction);
     }
 
     fn healer(pool: &PgPool) -> Arc<dyn Healer> {

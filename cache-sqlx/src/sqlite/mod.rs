@@ -11,7 +11,7 @@ pub use heal::SqliteHealer;
 use sqlx::sqlite::{SqliteConnection, SqliteError};
 use sqlx::{SqlSafeStr, SqlStr, Sqlite, SqlitePool, Transaction};
 
-use crate::backend::{Engine, Mark, Standing};
+use crate::backend::{Engine, Label, Standing};
 
 /// A cache-aware transaction on SQLite.
 pub type SqliteTx<'c> = crate::CacheTx<'c, Sqlite>;
@@ -19,7 +19,7 @@ pub type SqliteTx<'c> = crate::CacheTx<'c, Sqlite>;
 crate::executor::executor!(Sqlite, SqliteConnection);
 
 impl Engine for Sqlite {
-    fn opening(statement: Option<SqlStr>, _: &Mark) -> SqlStr {
+    fn opening(statement: Option<SqlStr>, _: &Label) -> SqlStr {
         statement.unwrap_or_else(|| "BEGIN".into_sql_str())
     }
 
@@ -27,11 +27,11 @@ impl Engine for Sqlite {
         Some(identity::of_pool(pool))
     }
 
-    async fn standing(connection: &mut SqliteConnection, mark: &Mark) -> sqlx::Result<Standing> {
+    async fn standing(connection: &mut SqliteConnection, label: &Label) -> sqlx::Result<Standing> {
         if !is_inside(connection).await? {
             return Ok(Standing::Ended);
         }
-        let identity = identity::of_connection(connection, mark.home.as_deref()).await?;
+        let identity = identity::of_connection(connection, label.home.as_deref()).await?;
         Ok(Standing::Open(identity.map_or_else(Origin::none, |identity| identity.to_origin())))
     }
 
@@ -46,14 +46,22 @@ impl Engine for Sqlite {
         matches!(primary_code(error), Some(ABORT | BUSY | LOCKED | INTERRUPT | FULL | CONSTRAINT))
     }
 
-    /// A transaction that a statement of the user's has ended makes sqlx's own ROLLBACK fail, and the connection would go back
-    /// to the pool with a transaction counted that is not there; so one is begun where none is.
-    fn drop_unfinished(mut transaction: Transaction<'static, Sqlite>) {
+    async fn is_open(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+        is_inside(connection).await
+    }
+
+    /// Where a statement of the user's has ended the transaction, sqlx's own ROLLBACK would fail, and the connection would go
+    /// back to the pool with a transaction counted that is not there; so one is begun where none is.
+    async fn roll_back(mut transaction: Transaction<'_, Self>) -> sqlx::Result<()> {
+        is_inside(&mut transaction).await?;
+        transaction.rollback().await
+    }
+
+    fn drop_unfinished(transaction: Transaction<'static, Self>) {
+        // Without a runtime sqlx's own way is left.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            if is_inside(&mut transaction).await.is_ok()
-                && let Err(error) = transaction.rollback().await
-            {
+            if let Err(error) = Self::roll_back(transaction).await {
                 tracing::debug!(%error, "rolling back failed");
             }
         });

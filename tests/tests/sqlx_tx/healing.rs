@@ -210,6 +210,7 @@ async fn a_pool_without_an_idle_connection_is_not_asked() {
         origin: Origin::new(&asked.origin(id)).unwrap(),
         age: Duration::from_secs(1),
     };
+    assert!(drop_after(1, asked.healer.finished(std::slice::from_ref(&fence))).await, "it waits for nothing");
     assert_eq!(asked.healer.finished(std::slice::from_ref(&fence)).await, []);
     assert_eq!(bank.pool.size(), 1);
     tx.commit().await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cache_core::site::{Coverage, Location, WriteSite};
 use cache_core::{Cache, WriteScope};
 use cache_sqlx::{ReadFrom, SqliteTx, TxError, begin, begin_with};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
@@ -118,6 +119,29 @@ async fn savepoints_merge_or_are_undone() {
     assert_eq!(till.spy.seen(), [Seen::Mark(subjects.clone()), Seen::Clear(subjects, 0)]);
 }
 
+static UNFINISHED: WriteSite = WriteSite {
+    at: Location { function: "sqlite::unfinished", file: file!(), line: line!() },
+    keys: &["account:<return.id>"],
+    tags: &[],
+    coverage: Coverage::Within,
+};
+
+/// SQLite may have released the savepoint when its answer finds nobody waiting.
+#[tokio::test]
+async fn a_savepoint_whose_release_was_dropped_never_commits_silently() {
+    let till = till(1).await;
+    for polls in 1..5 {
+        let mut tx = till.change(150).await;
+        let mut inner = tx.begin().await.unwrap();
+        sqlx::query(SET).bind(2_i64).bind(0_i64).execute(&mut *inner).await.unwrap();
+        drop(inner.recording().expect(&UNFINISHED));
+        drop_after(polls, inner.commit()).await;
+        let error = tx.commit().await.unwrap_err();
+        assert!(matches!(TxError::of(&error), Some(TxError::Uncovered(_))), "{error:?}");
+        assert_eq!((till.balance(2).await, till.spy.seen()), (200, vec![]));
+    }
+}
+
 #[tokio::test]
 async fn a_commit_that_the_database_refuses_keeps_its_error_and_lifts_the_fence() {
     let till = till(1).await;
@@ -176,13 +200,22 @@ async fn a_transaction_that_was_ended_by_a_statement_is_noticed_and_invalidated(
 }
 
 #[tokio::test]
-async fn a_transaction_that_was_ended_by_a_statement_and_dropped_leaves_a_usable_connection() {
+async fn a_transaction_that_was_ended_by_a_statement_always_leaves_a_usable_connection() {
     let till = till(1).await;
-    let mut tx = till.change(150).await;
-    sqlx::raw_sql("COMMIT").execute(&mut *tx).await.unwrap();
-    drop(tx);
-    till.change(160).await.commit().await.unwrap();
-    assert_eq!(till.balance(1).await, 160);
+    for ending in ["drop", "rollback", "commit of nothing"] {
+        let mut tx = begin(&till.cache, &till.pool).await.unwrap();
+        sqlx::raw_sql("COMMIT").execute(&mut *tx).await.unwrap();
+        match ending {
+            "drop" => drop(tx),
+            "rollback" => tx.rollback().await.unwrap(),
+            _ => {
+                let error = tx.commit().await.unwrap_err();
+                assert!(matches!(TxError::of(&error), Some(TxError::CommittedOutside)), "{error:?}");
+            }
+        }
+        till.change(160).await.rollback().await.unwrap();
+        assert_eq!(till.balance(1).await, 100, "{ending}");
+    }
 }
 
 #[tokio::test]

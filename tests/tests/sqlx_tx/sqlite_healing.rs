@@ -73,6 +73,7 @@ async fn a_pool_without_an_idle_connection_is_not_asked() {
     let fence = fence_of(&till.pool).await;
     let held = till.pool.acquire().await.unwrap();
     let healer = SqliteHealer::new(till.pool.clone());
+    assert!(drop_after(1, healer.finished(std::slice::from_ref(&fence))).await, "it waits for nothing");
     assert_eq!(healer.finished(std::slice::from_ref(&fence)).await, []);
     drop(held);
     assert!(is_finished(&till.pool, &fence).await);
