@@ -1,8 +1,8 @@
 //! The attributes and derives of `cache-core`; depend on `cache-core`, which re-exports them. Refuses to decide anything at
 //! run time: what is generated calls `cache_core::__private` and nothing else.
 //!
-//! One way through the code: [`args`] (as written) -> [`model`] (building it is the validation) -> [`expand`] (cannot fail);
-//! [`fallback`] when there was a mistake.
+//! One way through the code: `args` (as written) -> `model` (building it is the validation) -> `expand` (cannot fail);
+//! `fallback` when there was a mistake.
 
 mod args;
 mod derive;

@@ -19,7 +19,7 @@ fn libraries() -> Vec<(String, PathBuf)> {
         .args([
             "test",
             "--no-run",
-            "--lib",
+            "--test=derives",
             "--offline",
             "--quiet",
             "--message-format=json",
