@@ -1,0 +1,17 @@
+//! Two instances over one real Redis and one real Postgres: every kind of write is seen by the next read, and every known
+//! race is played step by step, on the product and on the naive cache that loses it.
+
+mod crashes;
+mod dropped;
+mod gates;
+mod joins;
+mod naive;
+mod outages;
+mod races;
+mod repository;
+mod side;
+mod tags;
+mod transactions;
+mod wire;
+mod world;
+mod writes;
