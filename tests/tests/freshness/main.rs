@@ -6,6 +6,7 @@ mod dropped;
 mod gates;
 mod joins;
 mod naive;
+mod old_leases;
 mod outages;
 mod races;
 mod repository;
