@@ -147,6 +147,9 @@ pub struct FillRequest<'a> {
 /// Answer to [`Store::fill`].
 #[derive(Clone, Debug)]
 pub struct Filled {
+    /// Epoch of the dataset that answered. A store that lost what came after the lease may still hold the token: in another
+    /// epoch than the lease's, "stored" proves nothing.
+    pub epoch: Epoch,
     /// Whether the entry was stored: no fence stood and the token was live.
     pub stored: bool,
     /// One stamp a tag, read after the fill.

@@ -284,7 +284,7 @@ impl MemoryStore {
             state.store(request.key, request.blob.clone(), now.after(request.ttl));
             state.make_room(self.shared.capacity, now);
         }
-        Filled { stored, tags: state.stamps(request.tags, now) }
+        Filled { epoch: state.epoch, stored, tags: state.stamps(request.tags, now) }
     }
 
     fn set_fences(&self, request: &MarkRequest<'_>) -> Marked {

@@ -210,7 +210,7 @@ impl<O: Output> Reader<'_, O> {
         }
     }
 
-    /// Stores a value; true if the store accepted it and no tag had moved.
+    /// Stores a value; true if the dataset the lease came from accepted it and no tag had moved.
     pub(super) async fn fill(&self, mut grant: Grant, value: Option<&ValueOf<O>>, took: Duration) -> bool {
         let (core, counters) = (self.core, &self.plan.state.counters);
         let policy = &self.plan.state.site.policy;
@@ -232,7 +232,7 @@ impl<O: Output> Reader<'_, O> {
         } else {
             counters.fills_refused.add()
         }
-        filled.stored && same_stamps(&grant.tags, &filled.tags)
+        filled.stored && filled.epoch == grant.epoch && same_stamps(&grant.tags, &filled.tags)
     }
 
     fn encode(

@@ -202,7 +202,7 @@ async fn fill(link: &Link, request: &FillRequest<'_>) -> Result<Filled, StoreErr
     steps.extend(tags.iter().map(|tag| Step::Read(read_generation(tag))));
     let mut replies = link.send_all(&steps).await?.into_iter();
     let stored = reply::number(&replies.next().unwrap_or_default())? == 1;
-    Ok(Filled { stored, tags: stamps(replies, link.epoch)? })
+    Ok(Filled { epoch: link.epoch, stored, tags: stamps(replies, link.epoch)? })
 }
 
 async fn release(link: &Link, key: &EntryKey, token: Token) -> Result<(), StoreError> {
