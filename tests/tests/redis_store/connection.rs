@@ -1,72 +1,18 @@
 //! Servers that are absent, go away, fall silent and come back.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use cache_core::backend::redis::RedisStore;
 use cache_core::error::StoreErrorKind;
 use cache_core::store::Store;
 use cache_core::testkit::conformance::Trial;
 use cache_test_support::{FaultProxy, Redis};
-use tracing_subscriber::fmt::MakeWriter;
 
+use super::log::Log;
 use super::{BOUND, ask, comes_true, fails_with, look, some_entry, store};
-
-/// What was logged, line by line.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn count(&self, part: &str) -> usize {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).lines().filter(|line| line.contains(part)).count()
-    }
-
-    /// Whether every outage was told by one warning and its end by one line, in turn.
-    fn tells_each_outage_once(&self) -> bool {
-        let text = String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned();
-        let told = |line: &str| match line {
-            line if line.contains("the store is unavailable") => Some(true),
-            line if line.contains("the store is available again") => Some(false),
-            _ => None,
-        };
-        let told: Vec<bool> = text.lines().filter_map(told).collect();
-        !told.is_empty() && told.iter().enumerate().all(|(at, is_outage)| *is_outage == at.is_multiple_of(2))
-    }
-
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::DEBUG)
-            .with_writer(self.clone())
-            .with_ansi(false)
-            .finish();
-        tracing::subscriber::set_default(subscriber)
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
 
 #[tokio::test]
 async fn a_server_that_is_absent_at_start_is_no_error_and_is_found_later() {
-    let log = Log::default();
-    let _guard = log.listen();
     let redis = Redis::start().unwrap();
+    let log = Log::of(redis.address());
     redis.stop();
     let store = RedisStore::connect(&redis.url()).await.unwrap();
     for _ in 0..3 {
@@ -93,10 +39,9 @@ async fn an_address_that_never_answers_is_no_error_either() {
 
 #[tokio::test]
 async fn a_cut_connection_is_replaced_and_each_outage_is_told_once() {
-    let log = Log::default();
-    let _guard = log.listen();
     let redis = Redis::start().unwrap();
     let proxy = FaultProxy::redis(&redis.url()).unwrap();
+    let log = Log::of(proxy.address());
     let store = store(&proxy.url()).await;
     let epoch = look(&store).await.unwrap().epoch;
     for outage in 1..=3 {
@@ -193,11 +138,10 @@ fn a_store_whose_runtime_ended_says_so() {
 
 #[tokio::test]
 async fn a_policy_that_evicts_fences_is_warned_of_once() {
-    let log = Log::default();
-    let _guard = log.listen();
     let limits = ["--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"];
     let redis = Redis::options().args(limits).start().unwrap();
     let proxy = FaultProxy::redis(&redis.url()).unwrap();
+    let log = Log::of(proxy.address());
     let store = store(&proxy.url()).await;
     assert_eq!(log.count("allkeys-lru"), 1);
     proxy.cut();
@@ -208,5 +152,6 @@ async fn a_policy_that_evicts_fences_is_warned_of_once() {
     let () = ask(&redis, &["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
     let quiet = super::store(&redis.url()).await;
     look(&quiet).await.unwrap();
-    assert_eq!(log.count("may evict"), 1);
+    assert_eq!(Log::of(redis.address()).count("may evict"), 0);
+    assert_eq!(Log::of(redis.address()).count("the store is available"), 1);
 }

@@ -4,6 +4,7 @@
 
 mod connection;
 mod epoch;
+mod log;
 mod memory;
 mod refusal;
 mod wire;
@@ -20,6 +21,7 @@ use cache_test_support::Redis;
 const BOUND: Duration = Duration::from_secs(30);
 
 async fn store(url: &str) -> RedisStore {
+    log::listen();
     let store = RedisStore::connect(url).await.unwrap();
     assert!(comes_true(async || look(&store).await.is_ok()).await, "{store:?} is not reached");
     store
