@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::gates::{Gates, Held, Point};
 use crate::naive::Naive;
+use crate::repository::User;
 use crate::world::{Instance, until};
 
 /// One instance of an application.
@@ -127,4 +128,17 @@ impl Side for Naive {
     fn misses(&self) -> u64 {
         Naive::misses(self)
     }
+}
+
+/// Both read user 1 under this name.
+pub(crate) async fn reads<S: Side>(a: &S, b: &S, name: &str) {
+    for side in [a, b] {
+        assert_eq!(side.find(1).await.as_deref(), Some(name));
+    }
+}
+
+/// Begins to name user 1 `new`, and tells how that ended.
+pub(crate) fn spawn_write(a: &Instance) -> tokio::task::JoinHandle<sqlx::Result<Option<User>>> {
+    let users = a.users.clone();
+    tokio::spawn(async move { users.rename_now(1, "new").await })
 }
