@@ -84,6 +84,19 @@ async fn a_statement_that_fails_in_a_savepoint_does_not_fail_the_transaction() {
     assert_eq!(bank.balance(1).await, 150);
 }
 
+/// A savepoint that cannot be set makes sqlx roll back everything, after which its own COMMIT does nothing and succeeds.
+#[tokio::test]
+async fn a_transaction_that_a_failed_savepoint_ended_does_not_pass_for_committed() {
+    let bank = bank().await;
+    let mut tx = begin(&bank.cache, &bank.pool).await.unwrap();
+    sqlx::query(SET).bind(1_i64).bind(150_i64).execute(&mut *tx).await.unwrap();
+    sqlx::query("INSERT INTO account VALUES (1, 0)").execute(&mut *tx).await.unwrap_err();
+    tx.begin().await.unwrap_err();
+    let error = tx.commit().await.unwrap_err();
+    assert!(matches!(TxError::of(&error), Some(TxError::CommittedOutside)), "{error:?}");
+    assert_eq!(bank.balance(1).await, 100);
+}
+
 static UNFINISHED: WriteSite = WriteSite {
     at: Location { function: "savepoints::unfinished", file: file!(), line: line!() },
     keys: &["account:<return.id>"],
