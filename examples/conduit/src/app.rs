@@ -5,11 +5,15 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
+use cache_core::error::BuildError;
+use cache_core::store::Store;
+use cache_core::{Cache, RedisStore};
+use cache_sqlx::PgTx;
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Postgres, Transaction};
 use tokio::net::TcpListener;
 
-use crate::config::Config;
+use crate::config::{CacheSwitch, Config};
 use crate::http;
 use crate::password::{PasswordError, Passwords};
 use crate::repo::{Articles, Comments, Favorites, Follows, Tags, Users};
@@ -17,6 +21,7 @@ use crate::token::Tokens;
 
 /// What every handler sees.
 pub(crate) struct Conduit {
+    cache: Cache,
     pool: PgPool,
     pub(crate) users: Users,
     pub(crate) follows: Follows,
@@ -30,15 +35,17 @@ pub(crate) struct Conduit {
 
 impl Conduit {
     /// The one place a transaction begins. While one is open nothing else is asked of the pool.
-    pub(crate) async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        self.pool.begin().await
+    pub(crate) async fn begin(&self) -> sqlx::Result<PgTx<'static>> {
+        cache_sqlx::begin(&self.cache, &self.pool).await
     }
 }
 
-/// An instance of the application over its own pool. Any number may share a database.
+/// An instance of the application over its own pool. Any number may share a database; then they share a Redis and a
+/// namespace too, and all have the cache on, or all off.
 pub struct App {
     conduit: Arc<Conduit>,
     database: String,
+    store: Option<String>,
 }
 
 impl App {
@@ -58,6 +65,7 @@ impl App {
             options.get_port(),
             options.get_database().unwrap_or(options.get_username())
         );
+        let (cache, store) = cache(&config).await?;
         let pool = PgPoolOptions::new()
             .max_connections(config.database_connections)
             .connect_with(options)
@@ -71,23 +79,37 @@ impl App {
             None => Tokens::random().map_err(StartError::Random)?,
         };
         let passwords = Passwords::new(config.password_cost).await.map_err(StartError::from)?;
+        // An instance that only reads heals the fences of writers that died elsewhere, too.
+        cache_sqlx::heal(&cache, &pool);
         let conduit = Conduit {
-            users: Users::new(pool.clone()),
-            follows: Follows::new(pool.clone()),
-            articles: Articles::new(pool.clone()),
-            favorites: Favorites::new(pool.clone()),
-            comments: Comments::new(pool.clone()),
-            tags: Tags::new(pool.clone()),
+            users: Users::new(cache.clone(), pool.clone()),
+            follows: Follows::new(cache.clone(), pool.clone()),
+            articles: Articles::new(cache.clone(), pool.clone()),
+            favorites: Favorites::new(cache.clone(), pool.clone()),
+            comments: Comments::new(cache.clone(), pool.clone()),
+            tags: Tags::new(cache.clone(), pool.clone()),
             tokens,
             passwords,
+            cache,
             pool,
         };
-        Ok(Self { conduit: Arc::new(conduit), database: format!("PostgreSQL {version} at {place}") })
+        let database = format!("PostgreSQL {version} at {place}");
+        Ok(Self { conduit: Arc::new(conduit), database, store })
     }
 
     /// What it runs on, for people; without credentials.
     pub fn database(&self) -> &str {
         &self.database
+    }
+
+    /// Where the cache keeps its entries, for people; without credentials. `None` when it is off.
+    pub fn store(&self) -> Option<&str> {
+        self.store.as_deref()
+    }
+
+    /// The cache, for its counters.
+    pub fn cache(&self) -> &Cache {
+        &self.conduit.cache
     }
 
     /// Every endpoint, to serve or to call in process.
@@ -112,6 +134,19 @@ impl App {
     }
 }
 
+/// The cache of these options, and where it keeps its entries.
+async fn cache(config: &Config) -> Result<(Cache, Option<String>), StartError> {
+    let namespace = config.cache_namespace.as_deref().unwrap_or("conduit");
+    let builder = Cache::builder(namespace);
+    if config.cache == CacheSwitch::Off {
+        return Ok((builder.off().build().map_err(StartError::Cache)?, None));
+    }
+    let url = config.redis_url.as_deref().ok_or(StartError::NoRedis)?;
+    let store = RedisStore::connect(url).await.map_err(StartError::Cache)?;
+    let place = format!("{}, namespace {namespace}", store.describe());
+    Ok((builder.store(store).build().map_err(StartError::Cache)?, Some(place)))
+}
+
 /// Why the application did not start.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -120,6 +155,10 @@ pub enum StartError {
     NoDatabase,
     /// The database's address makes no sense, or is another database's.
     DatabaseUrl(Box<dyn std::error::Error + Send + Sync>),
+    /// The cache is on and no Redis was named.
+    NoRedis,
+    /// The cache cannot be built with these options, or its Redis cannot be used.
+    Cache(BuildError),
     /// The database did not answer.
     Connect(sqlx::Error),
     /// The schema could not be brought up to date.
@@ -141,6 +180,10 @@ impl fmt::Display for StartError {
         match self {
             Self::NoDatabase => f.write_str("no database: set DATABASE_URL or pass --database-url"),
             Self::DatabaseUrl(error) => write!(f, "DATABASE_URL is no Postgres URL: {error}"),
+            Self::NoRedis => f.write_str(
+                "no Redis: set REDIS_URL or pass --redis-url, or turn the cache off with CACHE=off",
+            ),
+            Self::Cache(error) => write!(f, "no cache: {error}"),
             Self::Connect(error) => write!(f, "Postgres does not answer: {error}"),
             Self::Migrate(error) => write!(f, "the schema could not be brought up to date: {error}"),
             Self::Random(error) => write!(f, "no random key for tokens: {error}"),
@@ -152,7 +195,8 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::NoDatabase => None,
+            Self::NoDatabase | Self::NoRedis => None,
+            Self::Cache(error) => Some(error),
             Self::Connect(error) => Some(error),
             Self::Migrate(error) => Some(error),
             Self::Random(error) => Some(error),

@@ -12,13 +12,17 @@ pub struct Config {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
 
-    /// Redis to use, e.g. redis://localhost:6379
+    /// Redis to cache in, e.g. redis://localhost:6379; unset, a private one that ends with the process
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub redis_url: Option<String>,
 
-    /// Whether reads are cached; the answers are the same, byte for byte
+    /// Whether reads are cached, the same for all instances; the answers are the same either way, byte for byte
     #[arg(long, env = "CACHE", value_name = "SWITCH", default_value = "on")]
     pub cache: CacheSwitch,
+
+    /// Prefix of all names in Redis, one for each database; unset, `conduit`, or a random one for a private database
+    #[arg(long, env = "CACHE_NAMESPACE", value_name = "NAME")]
+    pub cache_namespace: Option<String>,
 
     /// Address to listen on
     #[arg(long, env = "CONDUIT_HOST", value_name = "ADDRESS", default_value = "127.0.0.1")]

@@ -43,8 +43,16 @@ async fn run(mut config: Config) -> Result<(), Box<dyn Error>> {
     let app = App::start(config).await?;
     println!("conduit listens on http://{}/api", listener.local_addr()?);
     println!("  database  {}{}", app.database(), servers.about_database());
+    match app.store() {
+        Some(store) => println!("  cache     {store}{}", servers.about_store()),
+        None => println!("  cache     off"),
+    }
+    let cache = app.cache().clone();
     app.serve(listener, stop).await?;
     drop(servers);
+    if !cache.is_off() {
+        println!("what the cache did, by key:\n{}", cache.stats());
+    }
     println!("conduit has stopped");
     Ok(())
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use cache_sqlx::TxError;
 use serde::Serialize;
 
 use crate::password::PasswordError;
@@ -45,6 +46,8 @@ pub(crate) enum ApiError {
     Unreadable(StatusCode, String),
     /// 422: what is wrong, by field.
     Invalid(Errors),
+    /// 503: whether a write was made, and what to do; the log says more.
+    Unavailable(&'static str, sqlx::Error),
     /// 500: nothing the client can do about; the log says more.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -66,6 +69,10 @@ impl IntoResponse for ApiError {
             }
             Self::Unreadable(status, message) => (status, Errors::one("body", message)),
             Self::Invalid(errors) => (StatusCode::UNPROCESSABLE_ENTITY, errors),
+            Self::Unavailable(message, error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a write did not end as it should");
+                (StatusCode::SERVICE_UNAVAILABLE, Errors::one("server", message))
+            }
             Self::Internal(error) => {
                 tracing::error!(error = &*error as &dyn std::error::Error, "request failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, Errors::one("server", "failed, and logged why"))
@@ -86,6 +93,27 @@ impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
         /// Text that Postgres cannot hold: a NUL character.
         const UNTRANSLATABLE_CHARACTER: &str = "22021";
+        match TxError::of(&error) {
+            Some(TxError::Unfenced(_)) => {
+                return Self::Unavailable(
+                    "could not reach the cache, so nothing was changed; try again",
+                    error,
+                );
+            }
+            Some(TxError::Unclear(_)) => {
+                return Self::Unavailable(
+                    "has made the change, but some may not see it yet; do not repeat it",
+                    error,
+                );
+            }
+            Some(TxError::CommitUnknown(_)) => {
+                return Self::Unavailable(
+                    "does not know whether the change was made; look before repeating it",
+                    error,
+                );
+            }
+            _ => {}
+        }
         let Some(database) = error.as_database_error() else {
             return Self::Internal(error.into());
         };

@@ -1,6 +1,6 @@
 //! Puts shared rows together for one viewer: the JSON of the API. What depends on the viewer is laid over last.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
@@ -208,7 +208,7 @@ pub(crate) async fn comment(
     Ok(Overlay::following(conduit, Some(author.id)).await?.comment(row, author))
 }
 
-async fn authors(conduit: &Conduit, ids: impl Iterator<Item = i64>) -> Result<HashMap<i64, User>, ApiError> {
+async fn authors(conduit: &Conduit, ids: impl Iterator<Item = i64>) -> Result<BTreeMap<i64, User>, ApiError> {
     let ids: Vec<i64> = ids.collect::<BTreeSet<_>>().into_iter().collect();
     Ok(conduit.users.find_many(&ids).await?)
 }

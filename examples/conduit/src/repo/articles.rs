@@ -1,13 +1,17 @@
 //! Articles: one row each, and the slug that leads to it. Lists of them are in [`super::pages`].
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
+use cache_core::{Cache, Cacheable, cached, invalidates, writes_through};
+use cache_sqlx::PgTx;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgConnection, PgPool};
+use sqlx::{FromRow, PgPool};
+
+use super::each;
 
 /// An article, the same for every viewer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromRow, Cacheable)]
 pub struct Article {
     /// Never reused.
     pub id: i64,
@@ -91,18 +95,18 @@ pub struct Removed {
 /// Articles in Postgres.
 #[derive(Clone, Debug)]
 pub struct Articles {
+    pub(super) cache: Cache,
     pub(super) pool: PgPool,
 }
 
 impl Articles {
-    /// Over this pool.
-    pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+    /// Over this cache and this pool.
+    pub fn new(cache: Cache, pool: PgPool) -> Self {
+        Self { cache, pool }
     }
 
     /// One article.
-    ///
-    /// key: `article:<id>`; negative entries too
+    #[cached(key = "article:<id>", ttl = "1h", jitter = 0.1, stampede = "xfetch")]
     pub async fn find(&self, id: i64) -> sqlx::Result<Option<Article>> {
         sqlx::query_as(
             "SELECT a.id, a.slug, a.title, a.description, a.body, a.tag_list, a.author_id, a.created_at, a.updated_at,
@@ -115,23 +119,12 @@ impl Articles {
     }
 
     /// The articles among `ids` that exist: the rows of a page.
-    ///
-    /// key: `article:<id>`, as a batch over `ids`
-    pub async fn find_many(&self, ids: &[i64]) -> sqlx::Result<HashMap<i64, Article>> {
-        let rows: Vec<Article> = sqlx::query_as(
-            "SELECT a.id, a.slug, a.title, a.description, a.body, a.tag_list, a.author_id, a.created_at, a.updated_at,
-                    (SELECT count(*) FROM favorites f WHERE f.article_id = a.id) AS favorites_count
-             FROM articles a WHERE a.id = ANY($1) ORDER BY a.id",
-        )
-        .bind(ids)
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows.into_iter().map(|article| (article.id, article)).collect())
+    pub async fn find_many(&self, ids: &[i64]) -> sqlx::Result<BTreeMap<i64, Article>> {
+        each(ids, |id| self.find(id)).await
     }
 
     /// Which article this slug leads to.
-    ///
-    /// key: `article:by-slug:<slug>`; negative entries too
+    #[cached(key = "article:by-slug:<slug>", ttl = "1h", jitter = 0.1, stampede = "xfetch")]
     pub async fn id_by_slug(&self, slug: &str) -> sqlx::Result<Option<i64>> {
         sqlx::query_scalar("SELECT id FROM articles WHERE slug = $1")
             .bind(slug)
@@ -141,21 +134,22 @@ impl Articles {
 
     /// Publishes an article.
     ///
-    /// writes through: `article:<return.id>` (nobody can like a row before its commit, so the count is 0);
-    /// marks: `article:by-slug:<return.slug>` (somebody may have asked for it before it existed), `tags`,
-    /// tags `articles`, `articles:by:<author_id>`
-    pub async fn create(
-        &self,
-        tx: &mut PgConnection,
-        author_id: i64,
-        new: &NewArticle,
-    ) -> sqlx::Result<Article> {
+    /// The row may be installed with its count: a favourite refers to an article that its writer can see, so there is none
+    /// before this commit, and whoever adds one after it invalidates the row. The slug is invalidated because somebody may
+    /// have asked for it before it existed.
+    #[writes_through(key = "article:<return.id>", within = tx)]
+    #[invalidates(
+        keys = ["article:by-slug:<return.slug>", "tags"],
+        tags = ["articles", "articles:by:<author_id>"],
+        within = tx
+    )]
+    pub async fn create(&self, tx: &mut PgTx<'_>, author_id: i64, new: &NewArticle) -> sqlx::Result<Article> {
         sqlx::query_as(
             "INSERT INTO articles (id, slug, title, description, body, tag_list, author_id)
              SELECT next.id, free_slug($1, next.id), $2, $3, $4, $5, $6
              FROM (SELECT nextval(pg_get_serial_sequence('articles', 'id')) AS id) next
              RETURNING id, slug, title, description, body, tag_list, author_id, created_at, updated_at,
-                       0::bigint AS favorites_count",
+                       (SELECT count(*) FROM favorites f WHERE f.article_id = articles.id) AS favorites_count",
         )
         .bind(&new.slug)
         .bind(&new.title)
@@ -163,30 +157,26 @@ impl Articles {
         .bind(&new.body)
         .bind(&new.tag_list)
         .bind(author_id)
-        .fetch_one(&mut *tx)
+        .fetch_one(tx)
         .await
     }
 
-    /// The article a write is about; it stays locked until the transaction ends.
-    ///
-    /// a read inside a write: on its transaction, never cached
-    pub async fn lock_by_slug(&self, tx: &mut PgConnection, slug: &str) -> sqlx::Result<Option<Owned>> {
+    /// The article a write is about; it stays locked until the transaction ends. Never cached: a read inside a write.
+    pub async fn lock_by_slug(&self, tx: &mut PgTx<'_>, slug: &str) -> sqlx::Result<Option<Owned>> {
         sqlx::query_as("SELECT id, author_id FROM articles WHERE slug = $1 FOR UPDATE")
             .bind(slug)
-            .fetch_optional(&mut *tx)
+            .fetch_optional(tx)
             .await
     }
 
     /// Changes an article that exists (`RowNotFound` otherwise); another title brings another slug.
     ///
-    /// marks: `article:<id>`, `article:by-slug:<return.old_slug>`, `article:by-slug:<return.slug>`. Lists hold ids in
-    /// the order of publishing, which no change touches, so no tag is marked.
-    pub async fn update(
-        &self,
-        tx: &mut PgConnection,
-        id: i64,
-        change: &ArticleChange,
-    ) -> sqlx::Result<Moved> {
+    /// Lists hold ids in the order of publishing, which no change touches, so no tag is invalidated.
+    #[invalidates(
+        keys = ["article:<id>", "article:by-slug:<return.old_slug>", "article:by-slug:<return.slug>"],
+        within = tx
+    )]
+    pub async fn update(&self, tx: &mut PgTx<'_>, id: i64, change: &ArticleChange) -> sqlx::Result<Moved> {
         let (title, slug) = change.title.as_ref().map(|(title, slug)| (title, slug)).unzip();
         sqlx::query_as(
             "UPDATE articles a SET
@@ -204,18 +194,22 @@ impl Articles {
         .bind(slug)
         .bind(&change.description)
         .bind(&change.body)
-        .fetch_one(&mut *tx)
+        .fetch_one(tx)
         .await
     }
 
     /// Takes an article that exists away (`RowNotFound` otherwise), with its comments and favourites.
     ///
-    /// marks: `article:<id>`, `article:by-slug:<return.slug>`, `article:<id>:comments`, `tags` (it may have been the
-    /// last one with its tag), tags `articles`, `articles:by:<return.author_id>`, `articles:removed`
-    pub async fn delete(&self, tx: &mut PgConnection, id: i64) -> sqlx::Result<Removed> {
+    /// `tags`: it may have been the last one with its tag. `articles:removed`: any number of users may have liked it.
+    #[invalidates(
+        keys = ["article:<id>", "article:by-slug:<return.slug>", "article:<id>:comments", "tags"],
+        tags = ["articles", "articles:by:<return.author_id>", "articles:removed"],
+        within = tx
+    )]
+    pub async fn delete(&self, tx: &mut PgTx<'_>, id: i64) -> sqlx::Result<Removed> {
         sqlx::query_as("DELETE FROM articles WHERE id = $1 RETURNING id, slug, author_id")
             .bind(id)
-            .fetch_one(&mut *tx)
+            .fetch_one(tx)
             .await
     }
 }

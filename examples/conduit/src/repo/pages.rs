@@ -1,13 +1,14 @@
 //! Lists of articles, as pages of ids in the order of publishing, newest first. The rows come from
 //! [`Articles::find_many`], so a page stays right whatever happens to the text of an article.
 
+use cache_core::{Cacheable, KeyPart, cached};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use super::Articles;
 
 /// The ids on one page, and how many articles the list has altogether.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromRow, Cacheable)]
 pub struct ArticlePage {
     /// Newest first.
     pub ids: Vec<i64>,
@@ -15,8 +16,8 @@ pub struct ArticlePage {
     pub total: i64,
 }
 
-/// Which part of a list to show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which part of a list to show; all of it is in the key of every page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, KeyPart)]
 pub struct Window {
     /// At most so many.
     pub limit: i64,
@@ -37,8 +38,13 @@ pub struct ArticleFilter {
 
 impl Articles {
     /// Every article.
-    ///
-    /// key: `articles:recent:<window.limit>:<window.offset>`; tags: `articles`
+    #[cached(
+        key = "articles:recent:<window>",
+        tag = "articles",
+        ttl = "10m",
+        jitter = 0.1,
+        stampede = "xfetch"
+    )]
     pub async fn recent(&self, window: Window) -> sqlx::Result<ArticlePage> {
         sqlx::query_as(
             "SELECT ARRAY(SELECT id FROM articles ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2) AS ids,
@@ -51,8 +57,13 @@ impl Articles {
     }
 
     /// The articles that carry a tag.
-    ///
-    /// key: `articles:tagged:<tag>:<window.limit>:<window.offset>`; tags: `articles`
+    #[cached(
+        key = "articles:tagged:<tag>:<window>",
+        tag = "articles",
+        ttl = "10m",
+        jitter = 0.1,
+        stampede = "xfetch"
+    )]
     pub async fn tagged(&self, tag: &str, window: Window) -> sqlx::Result<ArticlePage> {
         sqlx::query_as(
             "WITH list AS (SELECT id, created_at FROM articles WHERE tag_list @> ARRAY[$1])
@@ -67,8 +78,13 @@ impl Articles {
     }
 
     /// The articles of one author.
-    ///
-    /// key: `articles:by:<author_id>:<window.limit>:<window.offset>`; tags: `articles:by:<author_id>`
+    #[cached(
+        key = "articles:by:<author_id>:<window>",
+        tag = "articles:by:<author_id>",
+        ttl = "10m",
+        jitter = 0.1,
+        stampede = "xfetch"
+    )]
     pub async fn by_author(&self, author_id: i64, window: Window) -> sqlx::Result<ArticlePage> {
         sqlx::query_as(
             "WITH list AS (SELECT id, created_at FROM articles WHERE author_id = $1)
@@ -83,9 +99,13 @@ impl Articles {
     }
 
     /// The articles one user likes.
-    ///
-    /// key: `articles:favorited:<user_id>:<window.limit>:<window.offset>`; tags: `articles:favorited:<user_id>`,
-    /// `articles:removed`
+    #[cached(
+        key = "articles:favorited:<user_id>:<window>",
+        tags = ["articles:favorited:<user_id>", "articles:removed"],
+        ttl = "10m",
+        jitter = 0.1,
+        stampede = "xfetch"
+    )]
     pub async fn favorited_by(&self, user_id: i64, window: Window) -> sqlx::Result<ArticlePage> {
         sqlx::query_as(
             "WITH list AS (SELECT a.id, a.created_at FROM articles a
@@ -102,9 +122,15 @@ impl Articles {
 
     /// The articles of everybody `user_id` follows.
     ///
-    /// key: `feed:<user_id>:<window.limit>:<window.offset>`; tags: `feed:<user_id>`, `articles`. Publishing marks
-    /// `articles` and not the feed of each follower: that is one mark however many they are, and it misses nobody who
-    /// begins to follow while the article is being committed.
+    /// Publishing invalidates `articles` and not the feed of each follower: that is one tag however many they are, and it
+    /// misses nobody who begins to follow while the article is being committed.
+    #[cached(
+        key = "feed:<user_id>:<window>",
+        tags = ["feed:<user_id>", "articles"],
+        ttl = "10m",
+        jitter = 0.1,
+        stampede = "xfetch"
+    )]
     pub async fn feed(&self, user_id: i64, window: Window) -> sqlx::Result<ArticlePage> {
         sqlx::query_as(
             "WITH list AS (SELECT a.id, a.created_at FROM articles a
@@ -119,9 +145,7 @@ impl Articles {
         .await
     }
 
-    /// The articles that pass several filters at once.
-    ///
-    /// never cached: the combinations are many and each is rare
+    /// The articles that pass several filters at once. Never cached: the combinations are many and each is rare.
     pub async fn matching(&self, filter: &ArticleFilter, window: Window) -> sqlx::Result<ArticlePage> {
         sqlx::query_as(
             "WITH list AS (SELECT id, created_at FROM articles a

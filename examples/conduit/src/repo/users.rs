@@ -1,12 +1,16 @@
 //! Accounts: who somebody is, and the two names that lead to an account.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
+use cache_core::{Cache, Cacheable, cached, invalidates, writes_through};
+use cache_sqlx::PgTx;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgConnection, PgPool};
+use sqlx::{FromRow, PgPool};
+
+use super::each;
 
 /// An account as everybody may see it; the password hash never leaves [`Users::password_hash`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromRow, Cacheable)]
 pub struct User {
     /// Never reused.
     pub id: i64,
@@ -64,18 +68,18 @@ pub struct Renamed {
 /// Accounts in Postgres.
 #[derive(Clone, Debug)]
 pub struct Users {
+    cache: Cache,
     pool: PgPool,
 }
 
 impl Users {
-    /// Over this pool.
-    pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+    /// Over this cache and this pool.
+    pub fn new(cache: Cache, pool: PgPool) -> Self {
+        Self { cache, pool }
     }
 
     /// One account. Every signed-in request asks for it.
-    ///
-    /// key: `user:<id>`; negative entries too
+    #[cached(key = "user:<id>", ttl = "1h", jitter = 0.1, stampede = "xfetch")]
     pub async fn find(&self, id: i64) -> sqlx::Result<Option<User>> {
         sqlx::query_as("SELECT id, username, email, bio, image FROM users WHERE id = $1")
             .bind(id)
@@ -84,21 +88,12 @@ impl Users {
     }
 
     /// The accounts among `ids` that exist: the authors of a page.
-    ///
-    /// key: `user:<id>`, as a batch over `ids`
-    pub async fn find_many(&self, ids: &[i64]) -> sqlx::Result<HashMap<i64, User>> {
-        let rows: Vec<User> = sqlx::query_as(
-            "SELECT id, username, email, bio, image FROM users WHERE id = ANY($1) ORDER BY id",
-        )
-        .bind(ids)
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows.into_iter().map(|user| (user.id, user)).collect())
+    pub async fn find_many(&self, ids: &[i64]) -> sqlx::Result<BTreeMap<i64, User>> {
+        each(ids, |id| self.find(id)).await
     }
 
     /// Whose name this is.
-    ///
-    /// key: `user:by-username:<username>`; negative entries too
+    #[cached(key = "user:by-username:<username>", ttl = "1h", jitter = 0.1, stampede = "xfetch")]
     pub async fn id_by_username(&self, username: &str) -> sqlx::Result<Option<i64>> {
         sqlx::query_scalar("SELECT id FROM users WHERE username = $1")
             .bind(username)
@@ -107,8 +102,7 @@ impl Users {
     }
 
     /// Whose address this is.
-    ///
-    /// key: `user:by-email:<email>`; negative entries too
+    #[cached(key = "user:by-email:<email>", ttl = "1h", jitter = 0.1, stampede = "xfetch")]
     pub async fn id_by_email(&self, email: &str) -> sqlx::Result<Option<i64>> {
         sqlx::query_scalar("SELECT id FROM users WHERE email = $1")
             .bind(email)
@@ -116,9 +110,7 @@ impl Users {
             .await
     }
 
-    /// The hash to check a password against.
-    ///
-    /// never cached: a secret has no business in a shared store
+    /// The hash to check a password against. Never cached: a secret has no business in a shared store.
     pub async fn password_hash(&self, id: i64) -> sqlx::Result<Option<String>> {
         sqlx::query_scalar("SELECT password_hash FROM users WHERE id = $1")
             .bind(id)
@@ -128,9 +120,13 @@ impl Users {
 
     /// Adds an account. A taken name or address is a violation of `users_username_key` or `users_email_key`.
     ///
-    /// writes through: `user:<return.id>`; marks: `user:by-username:<return.username>`, `user:by-email:<return.email>`
-    /// (somebody may have asked for them before they existed)
-    pub async fn create(&self, tx: &mut PgConnection, new: &NewUser) -> sqlx::Result<User> {
+    /// The names are invalidated because somebody may have asked for them before they existed.
+    #[writes_through(key = "user:<return.id>", within = tx)]
+    #[invalidates(
+        keys = ["user:by-username:<return.username>", "user:by-email:<return.email>"],
+        within = tx
+    )]
+    pub async fn create(&self, tx: &mut PgTx<'_>, new: &NewUser) -> sqlx::Result<User> {
         sqlx::query_as(
             "INSERT INTO users (username, email, password_hash) VALUES ($1, $2, $3)
              RETURNING id, username, email, bio, image",
@@ -138,17 +134,25 @@ impl Users {
         .bind(&new.username)
         .bind(&new.email)
         .bind(&new.password_hash)
-        .fetch_one(&mut *tx)
+        .fetch_one(tx)
         .await
     }
 
     /// Changes an account that exists (accounts are never removed; `RowNotFound` otherwise).
     ///
-    /// marks: `user:<id>`, `user:by-username:<return.old_username>`, `user:by-username:<return.username>`,
-    /// `user:by-email:<return.old_email>`, `user:by-email:<return.email>`. The old names are those of the row version
-    /// this statement replaced, also when it had to wait for another rename. No list, article or comment embeds an
-    /// author, so nothing else is marked.
-    pub async fn update(&self, tx: &mut PgConnection, id: i64, change: &UserChange) -> sqlx::Result<Renamed> {
+    /// The old names are those of the row version this statement replaced, also when it had to wait for another rename.
+    /// No list, article or comment embeds an author, so nothing else is invalidated.
+    #[invalidates(
+        keys = [
+            "user:<id>",
+            "user:by-username:<return.old_username>",
+            "user:by-username:<return.username>",
+            "user:by-email:<return.old_email>",
+            "user:by-email:<return.email>",
+        ],
+        within = tx
+    )]
+    pub async fn update(&self, tx: &mut PgTx<'_>, id: i64, change: &UserChange) -> sqlx::Result<Renamed> {
         sqlx::query_as(
             "UPDATE users u SET
                  username      = COALESCE($2, old.username),
@@ -168,7 +172,7 @@ impl Users {
         .bind(change.bio.as_ref().and_then(Option::as_ref))
         .bind(change.image.is_some())
         .bind(change.image.as_ref().and_then(Option::as_ref))
-        .fetch_one(&mut *tx)
+        .fetch_one(tx)
         .await
     }
 }

@@ -9,6 +9,7 @@ mod every_write;
 mod favorites;
 mod feed;
 mod harness;
+mod outage;
 mod profiles;
 mod requests;
 mod rows;

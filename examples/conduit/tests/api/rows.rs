@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use cache_core::{Cache, MemoryStore};
+use cache_sqlx::begin;
 use conduit::repo::{ArticleChange, Articles, Favorites, NewArticle, NewUser, User, UserChange, Users};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -10,14 +12,15 @@ use tokio::time::timeout;
 
 use crate::harness::World;
 
-async fn pool(world: &World) -> PgPool {
-    PgPoolOptions::new().max_connections(4).connect(world.database_url()).await.unwrap()
+async fn own(world: &World) -> (Cache, PgPool) {
+    let pool = PgPoolOptions::new().max_connections(4).connect(world.database_url()).await.unwrap();
+    (Cache::builder("rows").store(MemoryStore::default()).build().unwrap(), pool)
 }
 
-async fn user(pool: &PgPool, name: &str) -> User {
+async fn user(cache: &Cache, pool: &PgPool, name: &str) -> User {
     let new = NewUser { username: name.into(), email: format!("{name}@x"), password_hash: "x".into() };
-    let mut tx = pool.begin().await.unwrap();
-    let user = Users::new(pool.clone()).create(&mut tx, &new).await.unwrap();
+    let mut tx = begin(cache, pool).await.unwrap();
+    let user = Users::new(cache.clone(), pool.clone()).create(&mut tx, &new).await.unwrap();
     tx.commit().await.unwrap();
     user
 }
@@ -57,21 +60,21 @@ async fn meet<T: Send + 'static>(
 #[tokio::test]
 async fn a_rename_that_waited_for_another_reports_the_name_it_replaced() {
     let world = World::new().await;
-    let pool = pool(&world).await;
-    let id = user(&pool, "one").await.id;
+    let (cache, pool) = own(&world).await;
+    let id = user(&cache, &pool, "one").await.id;
     let rename = |name: &str| UserChange {
         username: Some(name.into()),
         email: Some(format!("{name}@x")),
         ..UserChange::default()
     };
-    let users = Users::new(pool.clone());
-    let mut first = pool.begin().await.unwrap();
+    let users = Users::new(cache.clone(), pool.clone());
+    let mut first = begin(&cache, &pool).await.unwrap();
     let renamed = users.update(&mut first, id, &rename("two")).await.unwrap();
     assert_eq!((renamed.old_username.as_str(), renamed.username.as_str()), ("one", "two"));
 
-    let (own, change) = (pool.clone(), rename("three"));
+    let (own_cache, own_pool, change) = (cache.clone(), pool.clone(), rename("three"));
     let second = async move {
-        let mut tx = own.begin().await.unwrap();
+        let mut tx = begin(&own_cache, &own_pool).await.unwrap();
         let renamed = users.update(&mut tx, id, &change).await.unwrap();
         tx.commit().await.unwrap();
         renamed
@@ -85,10 +88,10 @@ async fn a_rename_that_waited_for_another_reports_the_name_it_replaced() {
 #[tokio::test]
 async fn a_new_title_that_waited_for_another_reports_the_slug_it_replaced() {
     let world = World::new().await;
-    let pool = pool(&world).await;
-    let author = user(&pool, "jake").await.id;
-    let articles = Articles::new(pool.clone());
-    let mut tx = pool.begin().await.unwrap();
+    let (cache, pool) = own(&world).await;
+    let author = user(&cache, &pool, "jake").await.id;
+    let articles = Articles::new(cache.clone(), pool.clone());
+    let mut tx = begin(&cache, &pool).await.unwrap();
     let id = articles.create(&mut tx, author, &draft("One")).await.unwrap().id;
     tx.commit().await.unwrap();
 
@@ -96,13 +99,13 @@ async fn a_new_title_that_waited_for_another_reports_the_slug_it_replaced() {
         title: Some((title.into(), title.to_lowercase())),
         ..ArticleChange::default()
     };
-    let mut first = pool.begin().await.unwrap();
+    let mut first = begin(&cache, &pool).await.unwrap();
     let moved = articles.update(&mut first, id, &retitle("Two")).await.unwrap();
     assert_eq!((moved.old_slug.as_str(), moved.slug.as_str()), ("one", "two"));
 
-    let (own, change) = (pool.clone(), retitle("Three"));
+    let (own_cache, own_pool, change) = (cache.clone(), pool.clone(), retitle("Three"));
     let second = async move {
-        let mut tx = own.begin().await.unwrap();
+        let mut tx = begin(&own_cache, &own_pool).await.unwrap();
         let moved = articles.update(&mut tx, id, &change).await.unwrap();
         tx.commit().await.unwrap();
         moved
@@ -115,11 +118,11 @@ async fn a_new_title_that_waited_for_another_reports_the_slug_it_replaced() {
 #[tokio::test]
 async fn a_change_that_keeps_the_names_reports_them_as_old_and_new() {
     let world = World::new().await;
-    let pool = pool(&world).await;
-    let id = user(&pool, "one").await.id;
-    let mut tx = pool.begin().await.unwrap();
+    let (cache, pool) = own(&world).await;
+    let id = user(&cache, &pool, "one").await.id;
+    let mut tx = begin(&cache, &pool).await.unwrap();
     let change = UserChange { bio: Some(Some("x".into())), ..UserChange::default() };
-    let renamed = Users::new(pool.clone()).update(&mut tx, id, &change).await.unwrap();
+    let renamed = Users::new(cache.clone(), pool.clone()).update(&mut tx, id, &change).await.unwrap();
     assert_eq!((renamed.old_username, renamed.old_email), (renamed.username, renamed.email));
     world.close().await;
 }
@@ -127,17 +130,18 @@ async fn a_change_that_keeps_the_names_reports_them_as_old_and_new() {
 #[tokio::test]
 async fn a_deleted_article_reports_its_slug_and_takes_its_favourites_along() {
     let world = World::new().await;
-    let pool = pool(&world).await;
-    let author = user(&pool, "jake").await.id;
-    let (articles, favorites) = (Articles::new(pool.clone()), Favorites::new(pool.clone()));
-    let mut tx = pool.begin().await.unwrap();
+    let (cache, pool) = own(&world).await;
+    let author = user(&cache, &pool, "jake").await.id;
+    let (articles, favorites) =
+        (Articles::new(cache.clone(), pool.clone()), Favorites::new(cache.clone(), pool.clone()));
+    let mut tx = begin(&cache, &pool).await.unwrap();
     let article = articles.create(&mut tx, author, &draft("One")).await.unwrap();
     favorites.add(&mut tx, author, article.id).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(favorites.of_user(author).await.unwrap(), [article.id]);
     assert_eq!(articles.find(article.id).await.unwrap().unwrap().favorites_count, 1);
 
-    let mut tx = pool.begin().await.unwrap();
+    let mut tx = begin(&cache, &pool).await.unwrap();
     let removed = articles.delete(&mut tx, article.id).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!((removed.slug.as_str(), removed.author_id), ("one", author));
@@ -149,11 +153,14 @@ async fn a_deleted_article_reports_its_slug_and_takes_its_favourites_along() {
 #[tokio::test]
 async fn what_a_creation_returns_is_what_a_read_finds() {
     let world = World::new().await;
-    let pool = pool(&world).await;
-    let created = user(&pool, "jake").await;
-    assert_eq!(Users::new(pool.clone()).find(created.id).await.unwrap(), Some(created.clone()));
-    let articles = Articles::new(pool.clone());
-    let mut tx = pool.begin().await.unwrap();
+    let (cache, pool) = own(&world).await;
+    let created = user(&cache, &pool, "jake").await;
+    assert_eq!(
+        Users::new(cache.clone(), pool.clone()).find(created.id).await.unwrap(),
+        Some(created.clone())
+    );
+    let articles = Articles::new(cache.clone(), pool.clone());
+    let mut tx = begin(&cache, &pool).await.unwrap();
     let article = articles.create(&mut tx, created.id, &draft("One")).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(articles.find(article.id).await.unwrap(), Some(article.clone()));

@@ -1,4 +1,4 @@
-//! One database, three instances of the application, and a script of requests.
+//! One database, one Redis, three instances of the application, and a script of requests.
 //!
 //! Instances A and B read through the cache, C straight from Postgres. Writes go to A and B in turn. After every write
 //! that reached the database, also a refused one, every known page is read as nobody and as the first two who registered
@@ -46,13 +46,20 @@ struct Known {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::caching_in(&cache_test_support::redis_url().unwrap()).await
+    }
+
+    /// Instances that cache in this Redis, under a namespace of their own.
+    pub(crate) async fn caching_in(redis_url: &str) -> Self {
         let database_url = cache_test_support::fresh_database().unwrap();
+        let namespace = cache_test_support::unique_name("conduit");
         let mut instances = Vec::new();
         // A has a single connection: whoever asked for a second one while holding it would wait for ever.
         for (name, cache, connections) in
             [("A", CacheSwitch::On, 1), ("B", CacheSwitch::On, 3), ("C", CacheSwitch::Off, 2)]
         {
-            let app = App::start(config(&database_url, cache, connections)).await.unwrap();
+            let app =
+                App::start(config(&database_url, redis_url, &namespace, cache, connections)).await.unwrap();
             instances.push(Instance { name, router: app.router(), app });
         }
         let world = Self { database_url, instances, writes: AtomicUsize::default(), known: Mutex::default() };
@@ -165,11 +172,18 @@ impl World {
     }
 }
 
-fn config(database_url: &str, cache: CacheSwitch, connections: u32) -> Config {
+fn config(
+    database_url: &str,
+    redis_url: &str,
+    namespace: &str,
+    cache: CacheSwitch,
+    connections: u32,
+) -> Config {
     Config {
         database_url: Some(database_url.to_owned()),
-        redis_url: None,
+        redis_url: (cache == CacheSwitch::On).then(|| redis_url.to_owned()),
         cache,
+        cache_namespace: Some(namespace.to_owned()),
         host: "127.0.0.1".to_owned(),
         port: 0,
         database_connections: connections,
