@@ -49,7 +49,7 @@ pub struct LeaseRequest<'a> {
     pub key: &'a EntryKey,
     /// The tags the entry will carry.
     pub tags: &'a [Subject],
-    /// A fresh random token for this load.
+    /// A random token for this one request: sent again, a late duplicate would revive a token that a mark has voided.
     pub token: Token,
     /// The lease lapses this long after it was granted, on the store's clock.
     pub duration: Duration,
@@ -159,7 +159,8 @@ pub struct Filled {
 /// What [`Store::mark`] is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct MarkRequest<'a> {
-    /// This attempt's random id.
+    /// This attempt's random id. Marked again after its clear, it would be solo anew: an attempt that is repeated needs another
+    /// id, or its clear must carry no puts.
     pub writer: WriterId,
     /// How others find out whether the writer is finished.
     pub origin: &'a Origin,
