@@ -11,6 +11,11 @@ pub trait Healer: Send + Sync + fmt::Debug + 'static {
     /// Identity, so that one database registers once: two healers of one name are the same.
     fn name(&self) -> &str;
 
+    /// Whether it can still ask; one that cannot is replaced by the next of its name.
+    fn is_alive(&self) -> bool {
+        true
+    }
+
     /// Whether this healer understands where the fence came from.
     fn knows(&self, fence: &Fence) -> bool;
 

@@ -23,12 +23,18 @@ pub(crate) struct Healing {
 }
 
 impl Healing {
-    /// Adds a healer unless one of its name is there.
+    /// Adds a healer unless a living one of its name is there.
     pub(crate) fn add(&self, healer: Arc<dyn Healer>) {
-        let mut healers = self.healers.write().unwrap_or_else(PoisonError::into_inner);
-        if healers.iter().all(|known| known.name() != healer.name()) {
-            healers.push(healer);
+        let is_it = |known: &Arc<dyn Healer>| known.name() == healer.name();
+        // Transactions add theirs again and again, so this is the usual end.
+        let known = self.healers.read().unwrap_or_else(PoisonError::into_inner);
+        if known.iter().any(|known| is_it(known) && known.is_alive()) {
+            return;
         }
+        drop(known);
+        let mut healers = self.healers.write().unwrap_or_else(PoisonError::into_inner);
+        healers.retain(|known| !is_it(known));
+        healers.push(healer);
     }
 
     fn may_ask(&self, fences: &[Fence], now: Duration) -> bool {

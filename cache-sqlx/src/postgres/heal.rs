@@ -59,6 +59,10 @@ impl Healer for PgHealer {
         &self.name
     }
 
+    fn is_alive(&self) -> bool {
+        !self.pool.is_closed()
+    }
+
     fn knows(&self, fence: &Fence) -> bool {
         PgOrigin::parse(&fence.origin).is_some()
     }

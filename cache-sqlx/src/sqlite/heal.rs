@@ -47,6 +47,10 @@ impl Healer for SqliteHealer {
         &self.name
     }
 
+    fn is_alive(&self) -> bool {
+        !self.pool.is_closed()
+    }
+
     fn knows(&self, fence: &Fence) -> bool {
         identity::is_ours(&fence.origin)
     }

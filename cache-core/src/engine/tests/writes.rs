@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::error::WriteErrorKind;
+use crate::heal::Healer;
+use crate::store::{BoxFuture, Fence};
+use crate::subject::WriterId;
 use crate::testkit::{Command, Rule};
 
 #[tokio::test]
@@ -178,4 +181,57 @@ async fn two_writers_on_one_row_leave_it_fenced_until_both_are_done() {
     assert_eq!(a.find().await, Some(3));
     second.clear().await.unwrap();
     assert_eq!((a.find().await, a.cache.stats().total().fills), (Some(3), 1));
+}
+
+#[derive(Debug)]
+struct Oracle {
+    alive: bool,
+    finished: bool,
+}
+
+impl Healer for Oracle {
+    fn name(&self) -> &str {
+        "oracle"
+    }
+
+    fn is_alive(&self) -> bool {
+        self.alive
+    }
+
+    fn knows(&self, fence: &Fence) -> bool {
+        fence.origin.as_str().starts_with("oracle:")
+    }
+
+    fn finished<'a>(&'a self, fences: &'a [Fence]) -> BoxFuture<'a, Vec<WriterId>> {
+        let known =
+            if self.finished { fences.iter().map(|fence| fence.writer).collect() } else { Vec::new() };
+        Box::pin(std::future::ready(known))
+    }
+}
+
+async fn fills_after_a_dead_writer(healers: &[Oracle]) -> u64 {
+    let world = World::new();
+    let a = world.instance();
+    for &Oracle { alive, finished } in healers {
+        a.cache.heal_with(Arc::new(Oracle { alive, finished }));
+    }
+    a.cache.fence(a.touched(), Origin::new("oracle:1").unwrap()).await.unwrap().abandon();
+    world.clock.advance(Duration::from_secs(1));
+    a.find().await;
+    a.cache.stats().total().fills
+}
+
+#[tokio::test]
+async fn a_fence_is_lifted_only_on_the_word_of_who_knows() {
+    assert_eq!(fills_after_a_dead_writer(&[]).await, 0);
+    assert_eq!(fills_after_a_dead_writer(&[Oracle { alive: true, finished: false }]).await, 0);
+    assert_eq!(fills_after_a_dead_writer(&[Oracle { alive: true, finished: true }]).await, 1);
+}
+
+#[tokio::test]
+async fn a_healer_that_can_no_longer_ask_is_replaced() {
+    let (dead, living) = (Oracle { alive: false, finished: false }, Oracle { alive: true, finished: true });
+    assert_eq!(fills_after_a_dead_writer(&[dead, living]).await, 1);
+    let (first, second) = (Oracle { alive: true, finished: true }, Oracle { alive: true, finished: false });
+    assert_eq!(fills_after_a_dead_writer(&[first, second]).await, 1);
 }
