@@ -212,6 +212,9 @@ pub struct ClearRequest<'a> {
 /// Answer to [`Store::clear`]: no fence of the writer stands, and entries, leases and generations from before are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cleared {
+    /// Whether the writer's fence still stood on every subject. If not, it was lost, or lifted by a reader who knew that the
+    /// writer was finished, and entries may have been filled since.
+    pub intact: bool,
     /// How many of the puts were installed.
     pub installed: usize,
 }

@@ -314,13 +314,14 @@ impl MemoryStore {
 
     fn lift_fences(&self, request: &ClearRequest<'_>) -> Cleared {
         let (mut state, now) = (self.lock(), self.now());
-        let mut installed = 0;
+        let (mut installed, mut intact) = (0, true);
         for subject in request.subjects {
             if subject.kind() == Kind::Tag {
                 let generation = (state.new_generation(request.seed), now.after(request.tag_ttl));
                 state.tags.entry(subject.name().into()).or_default().generation = Some(generation);
             }
             let lifted = state.fences(subject).and_then(|fences| fences.remove(&request.writer));
+            intact &= lifted.is_some();
             let alone = lifted.is_some_and(|fence| fence.solo);
             let others = state.fences(subject).is_some_and(|fences| !fences.is_empty());
             if subject.kind() == Kind::Entity {
@@ -334,7 +335,7 @@ impl MemoryStore {
             }
         }
         state.make_room(self.shared.capacity, now);
-        Cleared { installed }
+        Cleared { intact, installed }
     }
 }
 

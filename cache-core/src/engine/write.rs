@@ -1,6 +1,7 @@
 //! Fences a write before it becomes visible and clears it after. Refuses to say that a write is done before the store
 //! confirmed that no older value can be read.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::entry::{self, Header};
 use crate::error::{StoreError, WriteError, WriteErrorKind};
 use crate::scope::Writes;
 use crate::stampede::jittered;
-use crate::store::{ClearRequest, MarkRequest, Marked, Origin, Put};
+use crate::store::{ClearRequest, Cleared, MarkRequest, Marked, Origin, Put, Store};
 use crate::subject::{Epoch, Kind, Subject, WriterId};
 
 /// Tags of a write keep their generation at least this long; fillers prolong it as their entries need.
@@ -29,6 +30,7 @@ pub struct Fenced(Option<Fence>);
 struct Fence {
     core: Arc<Core>,
     writer: WriterId,
+    origin: Origin,
     subjects: Vec<Subject>,
     puts: Vec<Put>,
 }
@@ -43,24 +45,18 @@ impl Core {
         let Some(store) = self.store().filter(|_| !writes.subjects.is_empty()) else {
             return Ok(Fenced(None));
         };
-        let writer = WriterId(u128::from(self.random()) << 64 | u128::from(self.random()));
+        let fence = Fence {
+            core: self.clone(),
+            writer: self.new_writer(),
+            origin,
+            subjects: writes.subjects,
+            puts: Vec::new(),
+        };
         // Armed while the mark is under way: a caller that goes away, or an answer that never comes, leaves a fence that
         // nobody needs.
-        let mut undo = Undo(Some(Fence {
-            core: self.clone(),
-            writer,
-            subjects: writes.subjects.clone(),
-            puts: Vec::new(),
-        }));
-        let request = MarkRequest {
-            writer,
-            origin: &origin,
-            subjects: &writes.subjects,
-            seed: self.random(),
-            tag_ttl: TAG_TTL,
-        };
-        let marked = within(self.settings.mark_deadline, store.mark(request)).await;
-        let marked = marked.map_err(|error| {
+        let mut undo = Undo(Some(fence));
+        let Some(fence) = &undo.0 else { return Ok(Fenced(None)) };
+        let marked = fence.mark_once(store).await.map_err(|error| {
             self.writes.refused.add();
             WriteError::new(WriteErrorKind::Unfenced, Some(error))
         })?;
@@ -68,6 +64,10 @@ impl Core {
         let Some(mut fence) = undo.0.take() else { return Ok(Fenced(None)) };
         fence.puts = self.puts(writes.puts, &fence.subjects, &marked);
         Ok(Fenced(Some(fence)))
+    }
+
+    fn new_writer(&self) -> WriterId {
+        WriterId(u128::from(self.random()) << 64 | u128::from(self.random()))
     }
 
     fn puts(&self, pending: Vec<crate::scope::Pending>, subjects: &[Subject], marked: &Marked) -> Vec<Put> {
@@ -136,7 +136,7 @@ impl Fenced {
     pub fn lift(self) {
         if let (Some(mut fence), Ok(runtime)) = (self.0, tokio::runtime::Handle::try_current()) {
             fence.puts.clear();
-            runtime.spawn(fence.clear_for_ever());
+            runtime.spawn(fence.lift_for_ever());
         }
     }
 
@@ -145,21 +145,18 @@ impl Fenced {
 }
 
 impl Fence {
-    async fn clear_for_ever(self) {
-        let mut pause = FIRST_PAUSE;
-        let mut warned = false;
-        while let Err(error) = self.clear_once().await {
-            if !warned {
-                warned = true;
-                tracing::warn!(%error, writer = %self.writer, "a write's entries are not cleared yet; trying on");
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_PAUSE);
-        }
+    async fn mark_once(&self, store: &Arc<dyn Store>) -> Result<Marked, StoreError> {
+        let request = MarkRequest {
+            writer: self.writer,
+            origin: &self.origin,
+            subjects: &self.subjects,
+            seed: self.core.random(),
+            tag_ttl: TAG_TTL,
+        };
+        within(self.core.settings.mark_deadline, store.mark(request)).await
     }
 
-    async fn clear_once(&self) -> Result<(), StoreError> {
-        let Some(store) = self.core.store() else { return Ok(()) };
+    async fn clear_once(&self, store: &Arc<dyn Store>) -> Result<Cleared, StoreError> {
         let request = ClearRequest {
             writer: self.writer,
             subjects: &self.subjects,
@@ -167,6 +164,57 @@ impl Fence {
             seed: self.core.random(),
             tag_ttl: TAG_TTL,
         };
-        within(self.core.settings.mark_deadline, store.clear(request)).await.map(drop)
+        within(self.core.settings.mark_deadline, store.clear(request)).await
+    }
+
+    /// Lifts the fence of a write that is visible. If the fence was lost meanwhile, an entry that is not cleared yet may have
+    /// gone into the load of one that is; so everything is fenced once more, all of it, and cleared again. Only then is
+    /// nothing left that was made of something older.
+    async fn clear_for_ever(mut self) {
+        let Some(store) = self.core.store().cloned() else { return };
+        let mut retry = Retry::default();
+        loop {
+            let cleared = retry.until_done(&self, || self.clear_once(&store)).await;
+            if cleared.intact {
+                return;
+            }
+            // Another id and no values: a second mark under the old one could meet its own clear.
+            self.writer = self.core.new_writer();
+            self.puts.clear();
+            retry.until_done(&self, || self.mark_once(&store)).await;
+        }
+    }
+
+    /// Lifts the fence of a write that was not made.
+    async fn lift_for_ever(self) {
+        let Some(store) = self.core.store() else { return };
+        Retry::default().until_done(&self, || self.clear_once(store)).await;
+    }
+}
+
+/// Repeats what the store must confirm, with growing pauses; tells the log once.
+#[derive(Default)]
+struct Retry {
+    has_warned: bool,
+}
+
+impl Retry {
+    async fn until_done<T, F>(&mut self, fence: &Fence, attempt: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match attempt().await {
+                Ok(done) => return done,
+                Err(error) if !self.has_warned => {
+                    self.has_warned = true;
+                    tracing::warn!(%error, writer = %fence.writer, "a write's entries are not cleared yet; trying on");
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
     }
 }

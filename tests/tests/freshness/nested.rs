@@ -79,13 +79,15 @@ impl Store for OneByOne {
 
     fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared> {
         Box::pin(async move {
-            let mut installed = 0;
+            let (mut intact, mut installed) = (true, 0);
             for subject in request.subjects {
                 let one = ClearRequest { subjects: std::slice::from_ref(subject), ..request };
-                installed += self.redis.clear(one).await?.installed;
+                let cleared = self.redis.clear(one).await?;
+                intact &= cleared.intact;
+                installed += cleared.installed;
                 self.after_clear.pass(Point::Committed).await;
             }
-            Ok(Cleared { installed })
+            Ok(Cleared { intact, installed })
         })
     }
 

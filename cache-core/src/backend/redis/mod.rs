@@ -246,11 +246,13 @@ async fn clear(link: &Link, request: &ClearRequest<'_>) -> Result<Cleared, Store
         }),
     };
     let replies = link.send_all(&request.subjects.iter().map(step).collect::<Vec<_>>()).await?;
-    let mut installed = 0;
+    let mut cleared = Cleared { intact: true, installed: 0 };
     for reply in &replies {
-        installed += usize::try_from(reply::number(reply)?).unwrap_or_default();
+        let (stood, installed) = reply::cleared(reply)?;
+        cleared.intact &= stood;
+        cleared.installed += installed;
     }
-    Ok(Cleared { installed })
+    Ok(cleared)
 }
 
 impl Store for RedisStore {

@@ -47,6 +47,19 @@ pub(super) fn number(reply: &Value) -> Result<u64, StoreError> {
     }
 }
 
+/// What CLEAR answered: whether the writer's fence stood, and how many values were installed.
+pub(super) fn cleared(reply: &Value) -> Result<(bool, usize), StoreError> {
+    match reply {
+        Value::Array(parts) => match parts.as_slice() {
+            [stood, installed] => {
+                Ok((number(stood)? == 1, usize::try_from(number(installed)?).unwrap_or_default()))
+            }
+            _ => Err(strange(reply)),
+        },
+        _ => Err(strange(reply)),
+    }
+}
+
 /// The answer to TIME, seconds and microseconds.
 pub(super) fn time(reply: &Value) -> Result<StoreTime, StoreError> {
     let part = |value: &Value| match value {

@@ -183,6 +183,24 @@ async fn two_writers_on_one_row_leave_it_fenced_until_both_are_done() {
     assert_eq!((a.find().await, a.cache.stats().total().fills), (Some(3), 1));
 }
 
+#[tokio::test]
+async fn a_write_whose_fence_was_lost_fences_and_clears_again_before_it_returns() {
+    for (lost, rounds) in [(false, 1), (true, 2)] {
+        let world = World::new();
+        let a = world.instance();
+        let fenced = a.mark().await.unwrap();
+        if lost {
+            world.memory.lose_everything();
+        }
+        a.commit(2);
+        fenced.clear().await.unwrap();
+        let (marks, clears) = (world.store.count(Command::Mark), world.store.count(Command::Clear));
+        assert_eq!((marks, clears), (rounds, rounds), "lost: {lost}");
+        a.find().await;
+        assert_eq!(a.cache.stats().total().fills, 1, "no fence is left");
+    }
+}
+
 #[derive(Debug)]
 struct Oracle {
     alive: bool,

@@ -1,6 +1,6 @@
 //! Facts about fences: while a write is in flight nobody fills, and only its own writer or proof of its end lifts it.
 
-use super::trial::Trial;
+use super::trial::{Trial, Write};
 use crate::store::{LeaseRequest, Leased, Origin};
 use crate::subject::EntryKey;
 
@@ -199,4 +199,18 @@ pub async fn marking_nothing_is_allowed(trial: &Trial<'_>) {
     trial.clear(&write).await;
     let leased = trial.lease(trial.request(&trial.entry("user:1"), &[])).await;
     assert!(matches!(leased, Leased::Granted { .. }), "{leased:?}");
+}
+
+/// A writer whose fence is gone cannot know what was filled meanwhile.
+pub async fn a_clear_tells_whether_every_fence_stood(trial: &Trial<'_>) {
+    let (user, other, tag) = (trial.entry("user:1"), trial.entry("user:2"), trial.tag("users"));
+    let subjects = [&user.subject, &other.subject, &tag];
+    let write = trial.mark(&subjects).await;
+    assert!(trial.cleared(&write, &[]).await.intact, "all stood");
+    assert!(!trial.cleared(&write, &[]).await.intact, "all are gone");
+    for lifted in [&other.subject, &tag] {
+        let write = trial.mark(&subjects).await;
+        trial.clear(&Write { subjects: vec![lifted.clone()], ..write.clone() }).await;
+        assert!(!trial.cleared(&write, &[]).await.intact, "one is gone");
+    }
 }

@@ -102,6 +102,7 @@ facts! {
         bytes_without_an_epoch_are_no_entry,
     }
     fences {
+        a_clear_tells_whether_every_fence_stood,
         fill_after_mark_is_refused,
         fill_after_invalidate_is_refused,
         a_mark_drops_every_entry_of_the_subject,

@@ -199,10 +199,14 @@ impl<'a> Trial<'a> {
 
     /// Clears what a write marked and installs values; how many were.
     pub async fn clear_with(&self, write: &Write, puts: &[Put]) -> usize {
+        self.cleared(write, puts).await.installed
+    }
+
+    /// Clears what a write marked and installs values.
+    pub async fn cleared(&self, write: &Write, puts: &[Put]) -> Cleared {
         let (writer, subjects) = (write.writer, &write.subjects);
         let request = ClearRequest { writer, subjects, puts, seed: self.rng.bits(), tag_ttl: LONG };
-        let Cleared { installed } = answered("clear", self.store.clear(request)).await;
-        installed
+        answered("clear", self.store.clear(request)).await
     }
 
     /// A write from beginning to end.

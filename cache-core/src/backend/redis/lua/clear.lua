@@ -1,7 +1,7 @@
 -- CLEAR of an entity: the write is visible, or will never be.
 -- KEYS   entries (v), leases (l) and fences (c) of one subject
 -- ARGV   writer, then for each value to install: field, ms to live, blob
--- Reply  how many values were installed
+-- Reply  {whether this writer's fence stood (1 or 0), how many values were installed}
 -- Keeps  I3: lifts this writer's fence only. I1 and I2: drops entries and tokens again, also when the fence is gone. Values
 --        are installed only if the solo bit stands and no other fence does; the caller has compared the epoch.
 --        Works at maxmemory, where it installs nothing: HSETNX on a field that is there changes nothing, but is refused
@@ -18,9 +18,9 @@ if #ARGV > 1 then
 end
 
 redis.call('UNLINK', v, l)
-redis.call('HDEL', c, writer)
+local stood = redis.call('HDEL', c, writer)
 if not may_install then
-  return 0
+  return {stood, 0}
 end
 
 local installed, longest = 0, 0
@@ -30,4 +30,4 @@ for i = 2, #ARGV, 3 do
   installed = installed + 1
 end
 redis.call('PEXPIRE', v, string.format('%.0f', longest))
-return installed
+return {stood, installed}
