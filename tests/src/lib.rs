@@ -1,1 +1,7 @@
-//! Nothing: the suites live in `tests/`, one folder each.
+//! Tools that run the cache against real servers and judge what came back: `torture` and `bench`. The binaries of the same
+//! names only parse arguments. The suites live in `tests/`, one folder each. Not published.
+
+pub mod bench;
+mod json;
+pub mod time;
+pub mod torture;

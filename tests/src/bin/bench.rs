@@ -1,0 +1,29 @@
+//! `cargo xtask bench`; `--help` says what it does.
+
+use std::{env, process::ExitCode};
+
+use cache_tests::bench;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    let options = match bench::parse(env::args().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            print!("{}", bench::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(mistake) => {
+            eprintln!("error: {mistake}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match bench::run(&options).await {
+        Ok(lines) if options.json => lines.iter().for_each(|line| println!("{}", line.to_json())),
+        Ok(lines) => print!("{}", bench::table(&lines)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

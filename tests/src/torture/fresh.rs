@@ -1,0 +1,113 @@
+//! The cache under test, as a user writes it: two entries for each row, one that writes name and one that they reach through
+//! a tag, and the three ways to write a row.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use cache_core::{Cache, RedisStore, cached, invalidates, writes_through};
+use cache_sqlx::PgTx;
+
+use super::{
+    instance::Answer,
+    reaper::{Deadly, Reaper},
+    rows,
+    rows::Rows,
+};
+
+/// An instance's cache.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    rows: Rows,
+    cache: Cache,
+}
+
+/// How a row is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// In a transaction of the caller's.
+    Within,
+    /// In one that the attribute opens.
+    Begin,
+    /// The same, and the new value is installed where nobody else wrote.
+    Through,
+}
+
+impl Fresh {
+    /// Connects.
+    ///
+    /// # Errors
+    /// A URL or a server that cannot be used.
+    pub async fn connect(
+        rows: Rows,
+        url: &str,
+        namespace: &str,
+        reaper: Arc<Reaper>,
+    ) -> Result<Self, cache_core::BuildError> {
+        let store = Deadly::new(RedisStore::connect(url).await?, reaper);
+        let cache = Cache::builder(namespace).store(store).build()?;
+        cache_sqlx::heal(&cache, &rows.pool);
+        Ok(Self { rows, cache })
+    }
+
+    #[cached(key = "hot:<key>", ttl = "1h", ignores = [pause, loaded])]
+    async fn row(&self, key: u16, pause: Duration, loaded: &AtomicBool) -> sqlx::Result<u32> {
+        loaded.store(true, Relaxed);
+        self.rows.load(key, pause).await
+    }
+
+    #[cached(key = "view:<key>", ttl = "1h", tags = ["hots:<key>"], ignores = [pause, loaded])]
+    async fn view(&self, key: u16, pause: Duration, loaded: &AtomicBool) -> sqlx::Result<u32> {
+        loaded.store(true, Relaxed);
+        self.rows.load(key, pause).await
+    }
+
+    /// A read of the entry that writes name, or (`tagged`) of the one that they reach through its tag.
+    ///
+    /// # Errors
+    /// The loader's.
+    pub async fn read(&self, key: u16, tagged: bool, pause: Duration) -> sqlx::Result<Answer> {
+        let loaded = AtomicBool::new(false);
+        let version = match tagged {
+            true => self.view(key, pause, &loaded).await,
+            false => self.row(key, pause, &loaded).await,
+        }?;
+        Ok(Answer { version, loaded: loaded.into_inner() })
+    }
+
+    #[invalidates(key = "hot:<key>", tag = "hots:<key>", within = tx)]
+    async fn bump_within(&self, tx: &mut PgTx<'_>, key: u16) -> sqlx::Result<u32> {
+        rows::bump(tx, key).await
+    }
+
+    #[invalidates(key = "hot:<key>", tag = "hots:<key>", begin = self.rows.pool)]
+    async fn bump(&self, tx: &mut PgTx<'_>, key: u16) -> sqlx::Result<u32> {
+        rows::bump(tx, key).await
+    }
+
+    #[writes_through(key = "hot:<key>", tag = "hots:<key>", begin = self.rows.pool)]
+    async fn bump_through(&self, tx: &mut PgTx<'_>, key: u16) -> sqlx::Result<u32> {
+        rows::bump(tx, key).await
+    }
+
+    /// A write.
+    ///
+    /// # Errors
+    /// Those of the transaction.
+    pub async fn write(&self, key: u16, way: Way) -> sqlx::Result<u32> {
+        match way {
+            Way::Within => {
+                let mut tx: PgTx<'_> = cache_sqlx::begin(&self.cache, &self.rows.pool).await?;
+                let version = self.bump_within(&mut tx, key).await?;
+                tx.commit().await?;
+                Ok(version)
+            }
+            Way::Begin => self.bump(key).await,
+            Way::Through => self.bump_through(key).await,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Kills its own process at the two worst moments of a write. Lives around the store, so the product needs no hooks.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cache_core::store::{
+    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Store,
+    StoreResult,
+};
+use cache_core::subject::{EntryKey, Subject, Token};
+use rustix::process::{Signal, getpid, kill_process};
+
+use super::log::Log;
+
+/// Deaths before COMMIT for each one between COMMIT and clear.
+const BEFORE_COMMIT: f64 = 0.25;
+
+/// Decides who dies.
+#[derive(Debug)]
+pub struct Reaper {
+    log: Arc<Log>,
+    chance: f64,
+    rng: Mutex<fastrand::Rng>,
+}
+
+impl Reaper {
+    /// Kills this percentage of the writes between COMMIT and clear.
+    #[must_use]
+    pub fn new(log: Arc<Log>, percent: f64, seed: u64) -> Self {
+        Self { log, chance: percent / 100.0, rng: Mutex::new(fastrand::Rng::with_seed(seed)) }
+    }
+
+    /// A write is committed and its entries are not cleared yet.
+    pub fn after_commit(&self) {
+        self.kill(self.chance);
+    }
+
+    /// A write is all but committed.
+    pub fn before_commit(&self) {
+        self.kill(self.chance * BEFORE_COMMIT);
+    }
+
+    fn kill(&self, chance: f64) {
+        if self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64() < chance {
+            self.log.flush_and(|| {
+                kill_process(getpid(), Signal::KILL).expect("a process may signal itself");
+                unreachable!("SIGKILL cannot be outlived");
+            });
+        }
+    }
+}
+
+/// A store whose writers die.
+#[derive(Debug)]
+pub struct Deadly<S> {
+    inner: S,
+    reaper: Arc<Reaper>,
+}
+
+impl<S> Deadly<S> {
+    /// Passes everything on, but some writers do not live to see it.
+    pub fn new(inner: S, reaper: Arc<Reaper>) -> Self {
+        Self { inner, reaper }
+    }
+}
+
+impl<S: Store> Store for Deadly<S> {
+    fn get<'a>(&'a self, key: &'a EntryKey, tags: &'a [Subject]) -> StoreResult<'a, Found> {
+        self.inner.get(key, tags)
+    }
+
+    fn lease<'a>(&'a self, request: LeaseRequest<'a>) -> StoreResult<'a, Leased> {
+        self.inner.lease(request)
+    }
+
+    fn fill<'a>(&'a self, request: FillRequest<'a>) -> StoreResult<'a, Filled> {
+        self.inner.fill(request)
+    }
+
+    fn release<'a>(&'a self, key: &'a EntryKey, token: Token) -> StoreResult<'a, ()> {
+        self.inner.release(key, token)
+    }
+
+    fn mark<'a>(&'a self, request: MarkRequest<'a>) -> StoreResult<'a, Marked> {
+        Box::pin(async move {
+            let marked = self.inner.mark(request).await;
+            self.reaper.before_commit();
+            marked
+        })
+    }
+
+    fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared> {
+        Box::pin(async move {
+            self.reaper.after_commit();
+            self.inner.clear(request).await
+        })
+    }
+
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+}

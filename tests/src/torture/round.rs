@@ -1,0 +1,137 @@
+//! One run at one level: table, processes, observers, verdict.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use cache_test_support::{fresh_database, redis_url, unique_name};
+
+use super::{
+    check::{self, Verdict},
+    fleet::{Fleet, Orders},
+    log,
+    observer::Observer,
+    options::Options,
+    report::Outcome,
+    rows,
+};
+
+const OBSERVERS: usize = 2;
+
+/// Where the servers are; private ones end with this process.
+#[derive(Clone, Debug)]
+pub struct Servers {
+    /// A database of this run alone.
+    pub database: String,
+    /// Redis.
+    pub redis: String,
+}
+
+impl Servers {
+    /// Those that the environment names, else private ones.
+    ///
+    /// # Errors
+    /// When there are none and none can be started.
+    pub fn start() -> Result<Self, String> {
+        let database = fresh_database().map_err(|error| error.to_string())?;
+        let redis = redis_url().map_err(|error| error.to_string())?;
+        Ok(Self { database, redis })
+    }
+}
+
+/// Reads and writes for a while, and judges.
+///
+/// # Errors
+/// What kept the run from being judged.
+pub async fn run(servers: &Servers, options: &Options) -> Result<Outcome, String> {
+    let database = |error: sqlx::Error| format!("Postgres: {error}");
+    let pool = rows::connect(&servers.database, u8::MAX).await.map_err(database)?;
+    rows::create(&pool, options.keys).await.map_err(database)?;
+    let folder = Folder::new().map_err(|error| format!("cannot create a folder for logs: {error}"))?;
+    let namespace = unique_name("torture");
+    let orders = Orders { options: options.clone(), namespace, folder: folder.path.clone() };
+
+    let fleet = waiting({
+        let servers = servers.clone();
+        move || Fleet::start(&servers, &orders)
+    })
+    .await?;
+    let observers: Vec<_> = (0..OBSERVERS).map(|_| Observer::start(pool.clone())).collect();
+    fleet.go();
+    tokio::time::sleep(options.time).await;
+    let fleet = waiting(move || fleet.stop().map(|()| fleet)).await?;
+    let mut seen = Vec::new();
+    for observer in observers {
+        seen.extend(observer.stop().await.map_err(database)?);
+    }
+    let truth = rows::versions(&pool).await.map_err(database)?;
+    let census = waiting(move || fleet.rest()).await?;
+
+    let verdict = waiting({
+        let folder = folder.path.clone();
+        move || judge(&folder, seen, &truth)
+    })
+    .await?;
+    let expected = u64::from(options.instances) * u64::from(options.keys) * 4;
+    if verdict.rest_reads != expected {
+        return Err(format!("{} reads of the quiet system, not {expected}", verdict.rest_reads));
+    }
+    let must_explain = options.level == super::options::Level::Fresh && !verdict.is_clean();
+    let logs = (options.keep || must_explain).then(|| folder.keep());
+    Ok(Outcome { options: options.clone(), verdict, census, logs })
+}
+
+fn judge(folder: &std::path::Path, seen: Vec<super::event::Event>, truth: &[u32]) -> Result<Verdict, String> {
+    let mut events = log::read_all(folder).map_err(|error| format!("the logs cannot be read: {error}"))?;
+    events.extend(seen);
+    Ok(check::judge(events, truth))
+}
+
+/// Runs what blocks beside the observers.
+async fn waiting<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?
+}
+
+/// A temporary folder, removed on drop.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Folder {
+    fn new() -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(unique_name("cache_torture"));
+        fs::create_dir(&path)?;
+        Ok(Self { path, kept: false })
+    }
+
+    fn keep(mut self) -> PathBuf {
+        self.kept = true;
+        self.path.clone()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What is left behind lies in the temporary folder; a destructor has nobody to tell.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// The control's least share of stale reads, per million: below it the checker is broken, or there were no races.
+pub const LEAST_OF_CONTROL: f64 = 1_000.0;
+
+/// Per million of `whole`.
+#[must_use]
+pub fn per_million(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 1e6 / whole as f64 }
+}
+
+/// Per second.
+#[must_use]
+pub fn per_second(count: u64, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64()
+}
