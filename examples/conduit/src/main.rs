@@ -49,10 +49,12 @@ async fn run(mut config: Config) -> Result<(), Box<dyn Error>> {
     }
     let cache = app.cache().clone();
     app.serve(listener, stop).await?;
-    drop(servers);
     if !cache.is_off() {
         println!("what the cache did, by key:\n{}", cache.stats());
     }
+    // Before its Redis, which it would miss.
+    drop(cache);
+    drop(servers);
     println!("conduit has stopped");
     Ok(())
 }

@@ -159,3 +159,30 @@ impl From<QueryRejection> for ApiError {
         Self::invalid("query", rejection.body_text())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cache_core::WriteError;
+    use cache_core::error::WriteErrorKind;
+
+    use super::*;
+
+    fn answer(error: TxError) -> (StatusCode, &'static str) {
+        match ApiError::from(sqlx::Error::from(error)) {
+            ApiError::Unavailable(message, _) => (StatusCode::SERVICE_UNAVAILABLE, message),
+            other => (other.into_response().status(), ""),
+        }
+    }
+
+    #[test]
+    fn a_write_that_did_not_end_as_it_should_says_whether_it_was_made() {
+        let fault = |kind| WriteError::new(kind, None);
+        let (status, said) = answer(TxError::Unfenced(fault(WriteErrorKind::Unfenced)));
+        assert!(status == 503 && said.contains("nothing was changed"), "{status} {said}");
+        let (status, said) = answer(TxError::Unclear(fault(WriteErrorKind::Unclear)));
+        assert!(status == 503 && said.contains("has made the change"), "{status} {said}");
+        let (status, said) = answer(TxError::CommitUnknown(sqlx::Error::PoolClosed));
+        assert!(status == 503 && said.contains("does not know whether"), "{status} {said}");
+        assert_eq!(answer(TxError::CommittedOutside).0, 500);
+    }
+}

@@ -1,5 +1,7 @@
 //! The repositories twice, over one Postgres and one Redis.
 
+use std::time::Duration;
+
 use cache_core::{Cache, RedisStore};
 use cache_sqlx::PgTx;
 use conduit::repo::{
@@ -49,7 +51,9 @@ impl Instance {
     async fn start(database_url: &str, namespace: &str) -> Self {
         let pool = PgPoolOptions::new().max_connections(2).connect(database_url).await.unwrap();
         let store = RedisStore::connect(&cache_test_support::redis_url().unwrap()).await.unwrap();
-        let cache = Cache::builder(namespace).store(store).build().unwrap();
+        // However busy the machine is, a load must mean that there was no entry.
+        let builder = Cache::builder(namespace).read_deadline(Duration::from_secs(10));
+        let cache = builder.store(store).build().unwrap();
         Self {
             users: Users::new(cache.clone(), pool.clone()),
             follows: Follows::new(cache.clone(), pool.clone()),
