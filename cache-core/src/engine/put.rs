@@ -1,4 +1,4 @@
-//! Which entry a value belongs to, and write-through's way into it. Refuses to install what no read site would read.
+//! Which entry a value belongs to, and write-through's way into it. Refuses to install under a template that nobody reads.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

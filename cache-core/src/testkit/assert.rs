@@ -6,7 +6,9 @@ use crate::catalogue::Catalogue;
 /// Reads, writes, reads again: the second read must show the write, exactly as the source of truth has it.
 ///
 /// Both are expressions that give a future each time they are evaluated. The read is run three times: before the write
-/// (which warms the cache), after it, and past the cache. Fails if the write changes nothing that the read shows.
+/// (which warms the cache), after it, and past the cache. Fails if the write changes nothing that the read shows. What they
+/// return is compared as `Debug` shows it, errors included; a `HashMap` shows its entries in any order, so return a
+/// `BTreeMap` or sort.
 ///
 /// ```
 /// # use cache_core::assert_fresh;
