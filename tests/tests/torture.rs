@@ -16,7 +16,7 @@ fn number(json: &str, field: &str) -> u64 {
 
 #[test]
 fn fresh_keeps_every_promise_while_writers_are_killed_and_cache_aside_breaks_them() {
-    let output = torture("--seconds 4 --instances 2 --crash 5 --json");
+    let output = torture("--seconds 4 --instances 2 --crash 5 --write-pause-ms 40 --json");
     let said = String::from_utf8(output.stdout).unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr);
     let [fresh, control] = said.lines().collect::<Vec<_>>()[..] else {
@@ -37,7 +37,7 @@ fn fresh_keeps_every_promise_while_writers_are_killed_and_cache_aside_breaks_the
 
 #[test]
 fn a_level_on_its_own_is_one_line_and_a_table_without_json() {
-    let output = torture("--level aside --seconds 2 --crash 0 --instances 2");
+    let output = torture("--level aside --seconds 3 --crash 0 --instances 2 --write-pause-ms 20");
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.starts_with("level                 aside\nnemesis               none\n"), "{said}");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

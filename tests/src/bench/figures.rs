@@ -21,6 +21,11 @@ impl Samples {
         self.0.len()
     }
 
+    /// How many took at least this long.
+    pub(super) fn over(&self, limit: Duration) -> usize {
+        self.0.iter().filter(|sample| **sample >= limit).count()
+    }
+
     /// The smallest sample that at least this share of them do not exceed, in milliseconds; 0 to 1.
     pub(super) fn percentile(&mut self, share: f64) -> f64 {
         self.0.sort_unstable();
@@ -125,6 +130,7 @@ mod tests {
         let mut hundred = samples((1..=100).rev());
         let figures = [0.5, 0.99, 1.0, 0.0].map(|share| hundred.percentile(share));
         assert_eq!(figures, [50.0, 99.0, 100.0, 1.0]);
+        assert_eq!(hundred.over(Duration::from_millis(91)), 10);
         assert_eq!(samples([7]).percentile(0.99), 7.0);
         assert_eq!(samples([]).percentile(0.5), 0.0);
     }

@@ -86,6 +86,19 @@ impl Assignment {
         })
     }
 
+    /// Every key, by name and by tag.
+    fn entries(&self) -> impl Iterator<Item = (u16, bool)> + use<> {
+        (0..self.options.keys).flat_map(|key| [(key, false), (key, true)])
+    }
+
+    /// What a reader reads: a share of the entries, or one of them, so that an entry whose loader died holds up nobody but
+    /// its own readers.
+    fn entries_of(&self, reader: u64) -> Vec<(u16, bool)> {
+        let shares = u64::from(self.options.readers).min(2 * u64::from(self.options.keys));
+        let own = (0..).zip(self.entries()).filter(|(place, _)| place % shares == reader % shares);
+        own.map(|(_, entry)| entry).collect()
+    }
+
     /// A start for the random choices of one of its tasks, different in every life.
     fn seed(&self, task: u64) -> u64 {
         let parts = [self.options.seed, u64::from(self.number), u64::from(self.life), task];
@@ -190,7 +203,8 @@ impl Instance {
     fn work(self: Arc<Self>, tasks: &mut JoinSet<()>) {
         let Options { readers, writers, .. } = self.assignment.options;
         for task in 0..u64::from(readers) {
-            tasks.spawn(self.clone().read_on(fastrand::Rng::with_seed(self.assignment.seed(task))));
+            let rng = fastrand::Rng::with_seed(self.assignment.seed(task));
+            tasks.spawn(self.clone().read_on(self.assignment.entries_of(task), rng));
         }
         for task in 0..u64::from(writers) {
             let seed = self.assignment.seed(u64::from(u32::MAX) + task);
@@ -212,10 +226,10 @@ impl Instance {
         }
     }
 
-    async fn read_on(self: Arc<Self>, mut rng: fastrand::Rng) {
+    async fn read_on(self: Arc<Self>, entries: Vec<(u16, bool)>, mut rng: fastrand::Rng) {
         let options = &self.assignment.options;
         while !self.stopped.load(Relaxed) {
-            let (key, tagged) = (rng.u16(..options.keys), rng.bool());
+            let (key, tagged) = entries[rng.usize(..entries.len())];
             let pause = options.pause.mul_f64(rng.f64());
             let begin = now();
             let answer = self.read(key, tagged, pause).await;
@@ -300,6 +314,19 @@ mod tests {
         assert_eq!(arguments[0], ARGUMENT);
         assert_eq!(Assignment::parse(&arguments[1..]), Some(assignment));
         assert_eq!(Assignment::parse(&[]), None);
+    }
+
+    #[test]
+    fn the_readers_share_all_entries() {
+        for (readers, keys) in [(1, 3), (2, 3), (4, 3), (6, 3), (7, 3), (48, 8)] {
+            let options = Options { readers, keys, ..Options::default() };
+            let assignment =
+                Assignment { number: 0, life: 0, namespace: String::new(), log: PathBuf::new(), options };
+            let shares: Vec<_> =
+                (0..u64::from(readers)).map(|reader| assignment.entries_of(reader)).collect();
+            assert!(shares.iter().all(|share| !share.is_empty()));
+            assert!(assignment.entries().all(|entry| shares.iter().flatten().any(|&read| read == entry)));
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ Options:
   --crash PERCENT    Writes that die by SIGKILL between COMMIT and clear, with their whole process; a quarter as many
                      die after mark and before COMMIT: 2
   --keys N           Hot keys: 8
-  --readers N        Readers an instance: 24
+  --readers N        Readers an instance, shared out over the keys: 48
   --writers N        Writers an instance: 2
   --pause-ms N       A loader waits up to N ms between its statement and the fill, which widens the races: 3
   --write-pause-ms N A writer waits up to N ms between two writes: 100
@@ -95,7 +95,7 @@ impl Default for Options {
             instances: 3,
             crash: 2.0,
             keys: 8,
-            readers: 24,
+            readers: 48,
             writers: 2,
             pause: Duration::from_millis(3),
             write_pause: Duration::from_millis(100),
