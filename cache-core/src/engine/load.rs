@@ -76,6 +76,10 @@ impl<O: Output> Reader<'_, O> {
     /// Asks for a lease until there is one, or an entry, or a reason to load without.
     pub(super) async fn obtain(&self, leader: &Leader) -> Obtained<ValueOf<O>> {
         let (core, state) = (self.core, &self.plan.state);
+        if self.degraded.load(Ordering::Relaxed) {
+            // The look went unanswered a moment ago: waiting for the lease too would cost the caller another deadline.
+            return Obtained::Nothing;
+        }
         let (mut force, mut finished, mut pause) = (false, Vec::new(), FIRST_PAUSE);
         let since = core.clock.monotonic();
         loop {

@@ -99,23 +99,23 @@ impl SiteState {
         self.typical.store(mean.max(1), Ordering::Relaxed);
     }
 
-    /// How long others wait for a load before they load beside it: twice a typical one, at least a second (a pause of the
-    /// machine is no reason to load again), five when nothing is known.
+    /// How long others wait for a load before they load beside it: four times a typical one, at least 200 ms (a pause of the
+    /// machine is no reason to load again), four seconds when nothing is known.
     pub(crate) fn patience(&self) -> Duration {
         match self.typical.load(Ordering::Relaxed) {
-            0 => Duration::from_secs(5),
-            typical => Duration::from_micros(typical.saturating_mul(2)).clamp(MIN_PATIENCE, MAX_PATIENCE),
+            0 => Duration::from_secs(4),
+            typical => Duration::from_micros(typical.saturating_mul(4)).clamp(MIN_PATIENCE, MAX_PATIENCE),
         }
     }
 
-    /// How long a lease keeps others from loading: longer than they wait, short enough that a dead loader does not keep an
-    /// entry empty. A load that takes longer still fills unless somebody took over.
+    /// How long a lease keeps others from loading: a little less than they wait, so that one of them takes a dead loader's
+    /// place instead of all giving up. A load that takes longer still fills unless somebody did.
     pub(crate) fn lease(&self) -> Duration {
-        self.patience() * 2
+        self.patience() * 3 / 4
     }
 }
 
-const MIN_PATIENCE: Duration = Duration::from_secs(1);
+const MIN_PATIENCE: Duration = Duration::from_millis(200);
 const MAX_PATIENCE: Duration = Duration::from_secs(30);
 
 impl fmt::Debug for Core {
