@@ -104,6 +104,8 @@ pub struct Pending {
 pub struct Recording {
     namespace: Namespace,
     state: Arc<Mutex<State>>,
+    /// How often the connection had been used when this handle was made.
+    since: u64,
 }
 
 #[derive(Debug, Default)]
@@ -131,11 +133,18 @@ impl Recording {
     /// An empty recording whose subjects lie in this namespace.
     #[must_use]
     pub fn new(namespace: Namespace) -> Self {
-        Self { namespace, state: Arc::default() }
+        Self { namespace, state: Arc::default(), since: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A handle for a body that runs next: a value is put through it only if the body uses the connection no more than once,
+    /// since only then is what it returns the row as the last statement left it.
+    #[must_use]
+    pub fn for_body(&self) -> Self {
+        Self { since: self.lock().uses, ..self.clone() }
     }
 
     /// The namespace of its subjects.
@@ -162,12 +171,16 @@ impl Recording {
         Expected { recording: self.clone(), at: site.at, savepoint, kept: false }
     }
 
-    /// Records a value to install after the commit.
+    /// Records a value to install after the commit; nothing if the connection was used more than once since
+    /// [`Recording::for_body`].
     pub fn put(&self, key: EntryKey, payload: Bytes, codec: u8, policy: Policy) {
         let mut state = self.lock();
         let savepoint = state.open.last().copied().unwrap_or(0);
         let uses = state.uses;
         state.puts.retain(|put| put.key != key);
+        if uses > self.since + 1 {
+            return;
+        }
         state.puts.push(Pending { key, payload, codec, policy, uses, savepoint });
     }
 

@@ -87,11 +87,11 @@ impl FromWriteError<Sqlx> for sqlx::Error {
 }
 
 /// Whether a server that reports this code has finished the statement. Not so where it says that the connection, the server
-/// or its disk is failing: SQLSTATE classes 08, 57P, 58, XX, and SQLite's I/O errors (10 in the low byte).
-fn is_final(code: &str) -> bool {
+/// or its disk is failing: SQLSTATE classes 08, 57P, 58, XX, 40003 (completion unknown), and SQLite's I/O errors (10 in the low byte).
+pub(crate) fn is_final(code: &str) -> bool {
     match code.parse::<u32>() {
         Ok(sqlite) if code.len() < 5 => sqlite & 0xff != 10,
-        _ => !["08", "57P", "58", "XX"].iter().any(|class| code.starts_with(class)),
+        _ => !["08", "40003", "57P", "58", "XX"].iter().any(|class| code.starts_with(class)),
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
         for code in ["23505", "40001", "57014", "42601", "5", "19", "2067"] {
             assert!(is_final(code), "{code}");
         }
-        for code in ["08006", "57P01", "57P02", "58030", "XX000", "10", "266", "778"] {
+        for code in ["08006", "40003", "57P01", "57P02", "58030", "XX000", "10", "266", "778"] {
             assert!(!is_final(code), "{code}");
         }
     }

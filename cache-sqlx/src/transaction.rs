@@ -265,7 +265,7 @@ impl<DB: Backend> fmt::Debug for CacheTx<'_, DB> {
 
 impl<DB: Backend> WriteScope for CacheTx<'_, DB> {
     fn recording(&mut self) -> Recording {
-        self.recording.clone()
+        self.recording.for_body()
     }
 }
 

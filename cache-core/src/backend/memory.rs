@@ -47,6 +47,12 @@ struct Slot {
     fences: HashMap<WriterId, Standing>,
 }
 
+impl Slot {
+    fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.leases.is_empty() && self.fences.is_empty()
+    }
+}
+
 #[derive(Default)]
 struct TagSlot {
     generation: Option<(Generation, StoreTime)>,
@@ -182,7 +188,7 @@ impl State {
     }
 
     fn make_room(&mut self, capacity: usize, now: StoreTime) {
-        if self.entries <= capacity {
+        if self.entries <= capacity && self.tags.len() <= capacity {
             return;
         }
         // A tenth at a time, so that the sweep's cost is spread over many fills.
@@ -196,12 +202,19 @@ impl State {
                     entries -= before - slot.values.len();
                 }
                 slot.leases.retain(|_, (_, until)| *until > now);
-                !(slot.values.is_empty() && slot.leases.is_empty() && slot.fences.is_empty())
+                !slot.is_empty()
             });
         }
         self.entries = entries;
         self.tags.retain(|_, slot| {
             !slot.fences.is_empty() || slot.generation.is_some_and(|(_, until)| until > now)
+        });
+        // A generation that is lost costs its entries and nothing else.
+        let mut tags = self.tags.len();
+        self.tags.retain(|_, slot| {
+            let goes = tags > keep && slot.fences.is_empty();
+            tags -= usize::from(goes);
+            !goes
         });
     }
 }
@@ -224,6 +237,9 @@ impl Store for MemoryStore {
         let mut state = self.lock();
         if let Some(slot) = state.subjects.get_mut(key.subject.name()) {
             slot.leases.retain(|field, (live, _)| *field != key.field || *live != token);
+            if slot.is_empty() {
+                state.subjects.remove(key.subject.name());
+            }
         }
         Box::pin(std::future::ready(Ok(())))
     }

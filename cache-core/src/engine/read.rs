@@ -16,6 +16,7 @@ use crate::freshness::{self, Proof, Stage, Wanted, may_take};
 use crate::key::{Namespace, Text};
 use crate::mode;
 use crate::output::{Output, Payload, ValueOf};
+use crate::policy::Stampede;
 use crate::site::ReadSite;
 use crate::stampede::is_due_early;
 use crate::store::Found;
@@ -149,7 +150,8 @@ impl<O: Output> Reader<'_, O> {
         }
         let left = header.expires_at.since(found.now);
         let stampede = self.plan.state.site.policy.stampede;
-        let due_early = is_due_early(left, header.load, stampede, self.core.rng.unit());
+        let due_early =
+            stampede != Stampede::Lease && is_due_early(left, header.load, stampede, self.core.rng.unit());
         Some(Alive { value, due_early })
     }
 
@@ -199,14 +201,18 @@ impl<O: Output> Reader<'_, O> {
 
     async fn wait(&self, mut waiter: Waiter) -> Waited<O> {
         let (arrival, beside) = (waiter.arrival(), waiter.beside());
+        let patience = self.plan.state.patience();
+        // Few load beside a flight at once, but nobody waits for a place for ever: the loads in front may hang.
+        let place =
+            || async { tokio::time::timeout(patience, beside.clone().acquire_owned()).await.ok()?.ok() };
         let impatient = async {
-            tokio::time::sleep(self.plan.state.patience()).await;
-            beside.clone().acquire_owned().await
+            tokio::time::sleep(patience).await;
+            place().await
         };
         let ending = tokio::select! {
             biased;
             ending = waiter.ending() => ending,
-            permit = impatient => return Waited::LoadBeside(permit.ok()),
+            permit = impatient => return Waited::LoadBeside(permit),
         };
         match ending {
             Ending::Landed(value, proof) => {
@@ -222,7 +228,7 @@ impl<O: Output> Reader<'_, O> {
             }
             // One loader that fails or leaves says nothing about the next; two in a row do, and then nobody waits for
             // another's loader, only for a place.
-            Ending::Lost(in_a_row) if in_a_row >= 2 => Waited::LoadBeside(beside.acquire_owned().await.ok()),
+            Ending::Lost(in_a_row) if in_a_row >= 2 => Waited::LoadBeside(place().await),
             Ending::Lost(in_a_row) => Waited::EnterAgain(in_a_row),
         }
     }

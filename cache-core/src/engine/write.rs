@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Core;
 use super::ask::within;
 use crate::entry::{self, Header};
-use crate::error::{StoreError, WriteError, WriteErrorKind};
+use crate::error::{StoreError, StoreErrorKind, WriteError, WriteErrorKind};
 use crate::scope::Writes;
 use crate::stampede::jittered;
 use crate::store::{ClearRequest, Cleared, MarkRequest, Marked, Origin, Put, Store};
@@ -19,6 +19,8 @@ const TAG_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Pauses between attempts to clear.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// About ten seconds of attempts to lift the fence of a write that was not made.
+const LIFT_ATTEMPTS: usize = 16;
 
 /// A write whose subjects are fenced: nobody fills them and nobody is served from the cache. Dropped without a word, the
 /// fence stays, and readers lift it once the writer's transaction is known to be finished.
@@ -56,10 +58,17 @@ impl Core {
         // nobody needs.
         let mut undo = Undo(Some(fence));
         let Some(fence) = &undo.0 else { return Ok(Fenced(None)) };
-        let marked = fence.mark_once(store).await.map_err(|error| {
-            self.writes.refused.add();
-            WriteError::new(WriteErrorKind::Unfenced, Some(error))
-        })?;
+        let marked = match fence.mark_once(store).await {
+            Ok(marked) => marked,
+            Err(error) => {
+                self.writes.refused.add();
+                if error.kind() == StoreErrorKind::Unavailable {
+                    // Nothing was sent, so nothing stands.
+                    undo.0 = None;
+                }
+                return Err(WriteError::new(WriteErrorKind::Unfenced, Some(error)));
+            }
+        };
         self.writes.fenced.add();
         let Some(mut fence) = undo.0.take() else { return Ok(Fenced(None)) };
         fence.puts = self.puts(writes.puts, &fence.subjects, &marked);
@@ -136,7 +145,7 @@ impl Fenced {
     pub fn lift(self) {
         if let (Some(mut fence), Ok(runtime)) = (self.0, tokio::runtime::Handle::try_current()) {
             fence.puts.clear();
-            runtime.spawn(fence.lift_for_ever());
+            runtime.spawn(fence.lift());
         }
     }
 
@@ -185,10 +194,18 @@ impl Fence {
         }
     }
 
-    /// Lifts the fence of a write that was not made.
-    async fn lift_for_ever(self) {
+    /// Lifts the fence of a write that was not made. Gives up after a while: nothing depends on it but loads, and readers lift
+    /// what is left once the database says that the writer is finished.
+    async fn lift(self) {
         let Some(store) = self.core.store() else { return };
-        Retry::default().until_done(&self, || self.clear_once(store)).await;
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..LIFT_ATTEMPTS {
+            if self.clear_once(store).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
     }
 }
 

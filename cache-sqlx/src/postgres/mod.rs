@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, PgPool, Postgres, SqlSafeStr, SqlStr, Transaction};
 
 use self::origin::PgOrigin;
 use crate::backend::{Engine, Label, Standing};
+use crate::read::is_final;
 
 /// A cache-aware transaction on Postgres.
 pub type PgTx<'c> = crate::CacheTx<'c, Postgres>;
@@ -43,12 +44,12 @@ impl Engine for Postgres {
     }
 
     /// An error of severity ERROR in place of COMMIT's answer means that the transaction was aborted; anything else (a fatal
-    /// error, a broken connection) may have come after it was made durable.
+    /// error, a broken connection, a pooler that speaks of the server's connection) may have come after it was made durable.
     fn is_undone(error: &sqlx::Error) -> bool {
         error
             .as_database_error()
             .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
-            .is_some_and(|error| matches!(error.severity(), PgSeverity::Error))
+            .is_some_and(|error| matches!(error.severity(), PgSeverity::Error) && is_final(error.code()))
     }
 
     /// A COMMIT outside a transaction is a warning.

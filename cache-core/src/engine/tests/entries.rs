@@ -178,6 +178,26 @@ async fn a_written_value_is_installed_unless_the_connection_was_used_again() {
 }
 
 #[tokio::test]
+async fn a_value_of_a_body_with_several_statements_is_not_installed() {
+    for (statements, installed) in [(1, true), (2, false)] {
+        let world = World::new();
+        let a = world.instance();
+        let transaction = a.cache.recording();
+        transaction.used();
+        let recording = transaction.for_body();
+        recording.touch(Kind::Entity, key);
+        (0..statements).for_each(|_| transaction.used());
+        let payload = crate::codec::encode(&9_u64).unwrap().into();
+        recording.put(row_entry(&a), payload, crate::codec::NAMED_MESSAGEPACK, ROW.policy);
+        let fenced = a.cache.fence(transaction.finish().unwrap(), Origin::none()).await.unwrap();
+        a.commit(9);
+        fenced.clear().await.unwrap();
+        a.find().await;
+        assert_eq!(a.cache.stats().total().loads == 0, installed, "{statements} statements");
+    }
+}
+
+#[tokio::test]
 async fn a_written_value_is_not_installed_when_another_writer_came_in_between() {
     let world = World::new();
     let (a, b) = (world.instance(), world.instance());

@@ -218,3 +218,21 @@ async fn control_whoever_takes_an_entry_found_before_it_came_is_stale() {
         read_that_waits_with_a_leader(&world, &b, async || world.instance().write(2).await.unwrap()).await;
     assert_eq!(late, Some(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn loaders_that_hang_do_not_make_others_hang() {
+    let a = World::new().instance();
+    let hanging: Vec<_> = (1..=3)
+        .map(|_| {
+            let a = a.clone();
+            tokio::spawn(async move { a.find_by(async || std::future::pending().await).await })
+        })
+        .collect();
+    // The flight and, once they have lost patience, both places beside it.
+    while a.cache.stats().total().loads < 3 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    let healthy = a.spawn_find();
+    assert_eq!(promptly(healthy).await.unwrap(), Some(1));
+    hanging.iter().for_each(|task| task.abort());
+}

@@ -201,6 +201,25 @@ async fn a_write_whose_fence_was_lost_fences_and_clears_again_before_it_returns(
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refused_write_leaves_no_task_behind() {
+    let world = World::new();
+    let a = world.instance();
+    world.store.down();
+    assert!(a.mark().await.is_err());
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(world.store.count(Command::Clear), 0, "nothing was sent, so nothing is to be lifted");
+    world.store.up();
+    world.store.lose_reply(Command::Mark);
+    for _ in 0..1000 {
+        world.store.lose_reply(Command::Clear);
+    }
+    assert!(a.mark().await.is_err());
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let attempts = world.store.count(Command::Clear);
+    assert!((2..100).contains(&attempts), "{attempts}");
+}
+
 #[derive(Debug)]
 struct Oracle {
     alive: bool,
