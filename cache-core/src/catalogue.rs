@@ -62,10 +62,12 @@ impl Catalogue {
         errors
     }
 
-    /// What is probably wrong: a write whose key or tag no read has, and a write that no transaction covers.
+    /// What is probably wrong: a write whose key or tag no read has, one template under which two reads may ask different
+    /// questions, and a write that no transaction covers.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.unread();
+        warnings.extend(self.ambiguous());
         warnings.extend(self.writes.iter().filter(|write| write.coverage == Coverage::Around).map(|write| {
             format!(
                 "{} has neither `within` nor `begin`: if its process dies in the middle, its entries are not cached again until \
@@ -74,6 +76,24 @@ impl Catalogue {
             )
         }));
         warnings
+    }
+
+    /// Reads that share their entries although their placeholders have other names: `user:<name>` and `user:<email>` would
+    /// answer each other's callers.
+    fn ambiguous(&self) -> Vec<String> {
+        let mut first = BTreeMap::<String, &ReadSite>::new();
+        let mut lines = Vec::new();
+        for &read in &self.reads {
+            let known = first.entry(shape(read.template)).or_insert(read);
+            if placeholders(known.template) != placeholders(read.template) {
+                lines.push(format!(
+                    "`{}` of {} and `{}` of {} share their entries: unless both placeholders mean the same, put what tells them \
+                     apart into the text, as in `user:by-email:<email>`",
+                    known.template, known.at, read.template, read.at
+                ));
+            }
+        }
+        lines
     }
 
     /// Invalidations that no read listens to.
@@ -93,6 +113,12 @@ impl Catalogue {
         }
         lines
     }
+}
+
+/// The last part of each placeholder's name: `user.id` and `id` mean the same, and so do `user_id` and `id`.
+fn placeholders(template: &str) -> Vec<&str> {
+    let names = template.split('<').skip(1).filter_map(|rest| rest.split('>').next());
+    names.map(|name| name.rsplit(['.', '_']).next().unwrap_or(name)).collect()
 }
 
 fn unread_line(what: &str, template: &str, write: &WriteSite, known: &[&str]) -> String {
@@ -161,6 +187,19 @@ mod tests {
         for part in ["src/shop.rs:1", "src/shop.rs:3", "`User`", "`Summary`", "user:<id>:summary"] {
             assert!(errors[0].contains(part), "{part} in {}", errors[0]);
         }
+    }
+
+    static BY_NAME: ReadSite = read(5, "account:<name>", "Account");
+    static BY_EMAIL: ReadSite = read(6, "account:<email>", "Account");
+
+    #[test]
+    fn one_template_for_two_questions_is_a_warning_with_both_places() {
+        let warnings = Catalogue::of([Site::Read(&BY_NAME), Site::Read(&BY_EMAIL)]).warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        for part in ["account:<name>", "account:<email>", "src/shop.rs:5", "src/shop.rs:6"] {
+            assert!(warnings[0].contains(part), "{part} in {}", warnings[0]);
+        }
+        assert_eq!(Catalogue::of([Site::Read(&USER), Site::Read(&SAME)]).warnings(), Vec::<String>::new());
     }
 
     #[test]
