@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::freshness::{Arrival, Proof, Stage};
 use crate::subject::EntryKey;
@@ -48,6 +48,13 @@ struct Flight {
     beside: Arc<Semaphore>,
 }
 
+impl Flight {
+    fn new(lost_before: u32, beside: Arc<Semaphore>) -> Arc<Self> {
+        let progress = watch::Sender::new(Progress { stage: Stage::Pending, asked: 0, ending: None });
+        Arc::new(Self { progress, lost_before, beside })
+    }
+}
+
 /// The flights of one process.
 #[derive(Default)]
 pub(crate) struct Flights(Mutex<HashMap<Key, Arc<Flight>>>);
@@ -76,16 +83,24 @@ impl Flights {
                     let progress = events.borrow();
                     Arrival { stage: progress.stage, asked: progress.asked }
                 };
-                Role::Wait(Waiter { events, arrival, beside: flight.beside.clone() })
+                Role::Wait(Waiter {
+                    events,
+                    arrival,
+                    flights: self.clone(),
+                    key: key.clone(),
+                    flight: flight.clone(),
+                })
             }
             Entry::Vacant(free) => {
-                let flight = Arc::new(Flight {
-                    progress: watch::Sender::new(Progress { stage: Stage::Pending, asked: 0, ending: None }),
-                    lost_before: lost,
-                    beside: Arc::new(Semaphore::new(MAX_LOADS - 1)),
-                });
+                let flight = Flight::new(lost, Arc::new(Semaphore::new(MAX_LOADS - 1)));
                 free.insert(flight.clone());
-                Role::Lead(Leader { flights: self.clone(), key: key.clone(), flight, landed: false })
+                Role::Lead(Leader {
+                    flights: self.clone(),
+                    key: key.clone(),
+                    flight,
+                    landed: false,
+                    _place: None,
+                })
             }
         }
     }
@@ -97,6 +112,8 @@ pub(crate) struct Leader {
     key: Key,
     flight: Arc<Flight>,
     landed: bool,
+    /// Held by one that flies beside a flight that takes too long.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Leader {
@@ -124,7 +141,11 @@ impl Leader {
 
     fn end(&self, ending: Ending) {
         // Out of the map first: who comes now starts the next flight, whatever the waiters of this one do.
-        self.flights.map().remove(&self.key);
+        let mut flights = self.flights.map();
+        if flights.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+            flights.remove(&self.key);
+        }
+        drop(flights);
         // Nobody can come any more, so nobody waiting means that the value is the leader's alone.
         if self.flight.progress.receiver_count() > 0 {
             self.flight.progress.send_modify(|progress| progress.ending = Some(ending));
@@ -144,7 +165,19 @@ impl Drop for Leader {
 pub(crate) struct Waiter {
     events: watch::Receiver<Progress>,
     arrival: Arrival,
-    beside: Arc<Semaphore>,
+    flights: Arc<Flights>,
+    key: Key,
+    flight: Arc<Flight>,
+}
+
+/// What becomes of a waiter that lost patience.
+pub(crate) enum Next {
+    /// It leads the next flight.
+    Lead(Leader),
+    /// Somebody else does already.
+    Enter,
+    /// There are enough flights of this key.
+    Full,
 }
 
 impl Waiter {
@@ -155,7 +188,21 @@ impl Waiter {
 
     /// Permits to load without waiting any longer.
     pub(crate) fn beside(&self) -> Arc<Semaphore> {
-        self.beside.clone()
+        self.flight.beside.clone()
+    }
+
+    /// Starts the next flight although this one has not ended. Whoever comes from now on goes to the new one.
+    pub(crate) fn overtake(&self) -> Next {
+        let mut flights = self.flights.map();
+        let Some(running) = flights.get_mut(&self.key).filter(|running| Arc::ptr_eq(running, &self.flight))
+        else {
+            return Next::Enter;
+        };
+        let Ok(place) = self.flight.beside.clone().try_acquire_owned() else { return Next::Full };
+        let flight = Flight::new(0, self.flight.beside.clone());
+        *running = flight.clone();
+        let (flights, key) = (self.flights.clone(), self.key.clone());
+        Next::Lead(Leader { flights, key, flight, landed: false, _place: Some(place) })
     }
 
     /// The flight's end.

@@ -11,7 +11,7 @@ use super::load::{Obtained, Reader};
 use super::{Core, SiteState, put};
 use crate::codec;
 use crate::entry;
-use crate::flight::{self, Ending, Leader, Role, Shared, Waiter};
+use crate::flight::{self, Ending, Leader, Next, Role, Shared, Waiter};
 use crate::freshness::{self, Proof, Stage, Wanted, may_take};
 use crate::key::{Namespace, Text};
 use crate::mode;
@@ -194,6 +194,7 @@ impl<O: Output> Reader<'_, O> {
                     }
                 }
                 Waited::EnterAgain(now_lost) => lost = now_lost,
+                Waited::Lead(leader) => return self.lead(leader, load).await,
                 Waited::LoadBeside(_permit) => return self.load_unleased(load).await,
             }
         }
@@ -205,14 +206,19 @@ impl<O: Output> Reader<'_, O> {
         // Few load beside a flight at once, but nobody waits for a place for ever: the loads in front may hang.
         let place =
             || async { tokio::time::timeout(patience, beside.clone().acquire_owned()).await.ok()?.ok() };
-        let impatient = async {
-            tokio::time::sleep(patience).await;
-            place().await
-        };
+
         let ending = tokio::select! {
             biased;
             ending = waiter.ending() => ending,
-            permit = impatient => return Waited::LoadBeside(permit),
+            () = tokio::time::sleep(patience) => match waiter.overtake() {
+                Next::Lead(leader) => return Waited::Lead(leader),
+                Next::Enter => return Waited::EnterAgain(0),
+                Next::Full => tokio::select! {
+                    biased;
+                    ending = waiter.ending() => ending,
+                    permit = place() => return Waited::LoadBeside(permit),
+                },
+            },
         };
         match ending {
             Ending::Landed(value, proof) => {
@@ -288,6 +294,8 @@ enum Waited<O> {
     LookAgain,
     /// The flight ended without one; so many were lost in a row.
     EnterAgain(u32),
+    /// The flight took too long: this caller leads the next.
+    Lead(Leader),
     /// Load without waiting any longer; the permit bounds how many do.
     LoadBeside(Option<tokio::sync::OwnedSemaphorePermit>),
 }

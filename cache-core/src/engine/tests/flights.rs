@@ -146,29 +146,23 @@ async fn every_caller_of_a_failing_loader_gets_its_own_error_and_nothing_is_cach
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waited_too_long_loads_beside_the_flight_and_few_at_once() {
-    let a = World::new().instance();
+async fn who_waited_too_long_leads_the_next_flight_for_all_who_wait() {
+    let world = World::new();
+    let a = world.instance();
     let first = {
         let a = a.clone();
         tokio::spawn(async move { a.find_by(async || std::future::pending().await).await })
     };
     until(|| a.cache.stats().total().loads == 1).await;
-    let (running, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let callers: Vec<_> = (0..20)
-        .map(|_| {
-            let (a, running, most) = (a.clone(), running.clone(), most.clone());
-            let pause = async move || {
-                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::task::yield_now().await;
-                running.fetch_sub(1, Ordering::SeqCst);
-            };
-            tokio::spawn(async move { a.find_by(pause).await })
-        })
-        .collect();
+    let callers: Vec<_> = (0..20).map(|_| a.spawn_find()).collect();
+    a.missed(21).await;
+    // The hung leader's lease lapses on the store's clock.
+    world.clock.advance(Duration::from_secs(10));
     for caller in callers {
         assert_eq!(promptly(caller).await.unwrap(), Some(1));
     }
-    assert_eq!(most.load(Ordering::SeqCst), 2, "the flight and two beside it make three");
+    let stats = a.cache.stats().total();
+    assert_eq!((stats.loads, stats.fills), (2, 1), "one more load for all of them, and it fills");
     first.abort();
 }
 
@@ -221,17 +215,20 @@ async fn control_whoever_takes_an_entry_found_before_it_came_is_stale() {
 
 #[tokio::test(start_paused = true)]
 async fn loaders_that_hang_do_not_make_others_hang() {
-    let a = World::new().instance();
+    let world = World::new();
+    let a = world.instance();
     let hanging: Vec<_> = (1..=3)
         .map(|_| {
             let a = a.clone();
             tokio::spawn(async move { a.find_by(async || std::future::pending().await).await })
         })
         .collect();
-    // The flight and, once they have lost patience, both places beside it.
-    while a.cache.stats().total().loads < 3 {
+    // The flight and, as they lose patience, two that overtake it.
+    for _ in 0..1000 {
+        world.clock.advance(Duration::from_millis(100));
         tokio::time::advance(Duration::from_millis(100)).await;
     }
+    assert_eq!(a.cache.stats().total().loads, 3);
     let healthy = a.spawn_find();
     assert_eq!(promptly(healthy).await.unwrap(), Some(1));
     hanging.iter().for_each(|task| task.abort());
