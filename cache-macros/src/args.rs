@@ -2,9 +2,8 @@
 
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream, Parser};
-use syn::punctuated::Punctuated;
-use syn::{Expr, Token};
+use syn::parse::{ParseStream, Parser};
+use syn::{Expr, Token, parse_quote};
 
 /// `name = value`.
 #[derive(Clone)]
@@ -13,12 +12,16 @@ pub(crate) struct Arg {
     pub(crate) value: Expr,
 }
 
-impl Parse for Arg {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+impl Arg {
+    /// An option that is one of `flags` may stand without a value; its own name is then its value.
+    fn read(input: ParseStream<'_>, flags: &[&str]) -> syn::Result<Self> {
         let name = Ident::parse_any(input).map_err(|_| {
             let message = "an option is written `name = value`, for example `key = \"user:<id>\"`";
             syn::Error::new(input.span(), message)
         })?;
+        if flags.iter().any(|flag| name == flag) && !input.peek(Token![=]) {
+            return Ok(Self { value: parse_quote!(#name), name });
+        }
         if !input.peek(Token![=]) {
             let message = format!("`{name}` has no value: write `{name} = …`");
             return Err(syn::Error::new(name.span(), message));
@@ -55,8 +58,23 @@ impl Args {
 }
 
 pub(crate) fn parse(tokens: TokenStream) -> syn::Result<Args> {
-    let args = Punctuated::<Arg, Token![,]>::parse_terminated.parse2(tokens.clone())?;
-    Ok(Args { args: args.into_iter().collect(), whole: tokens })
+    parse_with_flags(tokens, &[])
+}
+
+/// As [`parse`], and `flags` need no value.
+pub(crate) fn parse_with_flags(tokens: TokenStream, flags: &[&str]) -> syn::Result<Args> {
+    let read = |input: ParseStream<'_>| {
+        let mut args = Vec::new();
+        while !input.is_empty() {
+            args.push(Arg::read(input, flags)?);
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(args)
+    };
+    let args = read.parse2(tokens.clone())?;
+    Ok(Args { args, whole: tokens })
 }
 
 /// The elements of `[a, b]`, or the value itself.

@@ -94,6 +94,7 @@ fn write(args: TokenStream, item: TokenStream, effect: model::Effect) -> TokenSt
 /// On the type: `#[cacheable(version = 2)]` when its meaning changed and its shape did not; `#[cacheable(key = "user:<id>")]`
 /// for a key that attributes share by type (`key = User`) and code calls as `User::key(42)`; `#[cacheable(crate = path)]`.
 /// On a field: `#[cacheable(version = 1)]` where its type belongs to another crate; raise it when that type changes.
+/// `#[cacheable(lossy)]` where serde skips a field: from the cache it comes back as its default, which is refused otherwise.
 #[proc_macro_derive(Cacheable, attributes(cacheable))]
 pub fn cacheable(item: TokenStream) -> TokenStream {
     expand::derive(item, derive::cacheable)

@@ -8,6 +8,7 @@ use syn::{Attribute, Data, DeriveInput, Field, Fields, Generics, parse_quote};
 
 use super::keyed;
 use super::options::{On, Options};
+use super::stored::{self, Stored};
 use crate::mistakes::Mistakes;
 use crate::text;
 
@@ -25,7 +26,8 @@ pub(crate) fn cacheable(input: &DeriveInput) -> syn::Result<TokenStream> {
         let krate = &options.krate;
         quote!(#krate::__private)
     };
-    let mut words = Words { p: p.clone(), out: TokenStream::new(), mistakes };
+    let has_default = stored::Said::of(&input.attrs).default;
+    let mut words = Words { p: p.clone(), out: TokenStream::new(), mistakes, has_default };
     match &input.data {
         Data::Struct(data) => {
             words.word("struct");
@@ -91,6 +93,8 @@ struct Words {
     p: TokenStream,
     out: TokenStream,
     mistakes: Mistakes,
+    /// Whether the type has a default for each of its fields.
+    has_default: bool,
 }
 
 impl Words {
@@ -129,13 +133,24 @@ impl Words {
             Fields::Unit => "unit",
         });
         self.number(fields.len() as u64);
-        for field in fields {
-            self.field(field, skipped);
+        for (i, field) in fields.iter().enumerate() {
+            self.field(i, field, skipped);
         }
     }
 
-    fn field(&mut self, field: &Field, skipped: bool) {
+    fn field(&mut self, index: usize, field: &Field, skipped: bool) {
         let options = Options::read(&field.attrs, On::Field, &mut self.mistakes);
+        if !skipped {
+            let stored = stored::stored(field, self.has_default);
+            let name = field.ident.as_ref().map_or_else(|| index.to_string(), ToString::to_string);
+            match &stored {
+                Stored::Whole => {}
+                Stored::AsDefault(_) if options.lossy => {}
+                Stored::AsDefault(word) | Stored::Never(word) => {
+                    self.mistakes.add(word.span(), stored.refusal(&name));
+                }
+            }
+        }
         if let Some(name) = &field.ident {
             self.word(&name.unraw().to_string());
         }

@@ -4,6 +4,7 @@ mod cacheable;
 mod key_part;
 mod keyed;
 mod options;
+mod stored;
 
 pub(crate) use cacheable::cacheable;
 pub(crate) use key_part::key_part;

@@ -9,6 +9,8 @@ use crate::text;
 /// What was said about a type or a field.
 pub(super) struct Options {
     pub(super) version: Option<u64>,
+    /// Whether the field may come back as its default.
+    pub(super) lossy: bool,
     pub(super) key: Option<LitStr>,
     pub(super) krate: Path,
 }
@@ -25,7 +27,7 @@ impl On {
     fn options(self) -> &'static [&'static str] {
         match self {
             Self::Type => &["version", "key", "crate"],
-            Self::Field => &["version"],
+            Self::Field => &["version", "lossy"],
             Self::Variant => &[],
         }
     }
@@ -33,9 +35,10 @@ impl On {
 
 impl Options {
     pub(super) fn read(attrs: &[Attribute], on: On, mistakes: &mut Mistakes) -> Self {
-        let mut options = Self { version: None, key: None, krate: parse_quote!(::cache_core) };
+        let mut options = Self { version: None, lossy: false, key: None, krate: parse_quote!(::cache_core) };
         for attr in attrs.iter().filter(|attr| attr.path().is_ident("cacheable")) {
-            let args = attr.meta.require_list().and_then(|list| args::parse(list.tokens.clone()));
+            let list = attr.meta.require_list();
+            let args = list.and_then(|list| args::parse_with_flags(list.tokens.clone(), &["lossy"]));
             for arg in mistakes.take(args).map(|args| args.args).unwrap_or_default() {
                 if let Err(error) = options.set(&arg, on) {
                     mistakes.add_error(error);
@@ -58,6 +61,10 @@ impl Options {
             ("key", Expr::Lit(it)) if matches!(it.lit, Lit::Str(_)) => {
                 let Lit::Str(key) = &it.lit else { return Ok(()) };
                 self.key = Some(key.clone());
+            }
+            ("lossy", Expr::Path(path)) if path.path.is_ident("lossy") => self.lossy = true,
+            ("lossy", value) => {
+                return Err(syn::Error::new_spanned(value, "`lossy` takes no value: write `lossy`"));
             }
             ("crate", Expr::Path(path)) => self.krate = path.path.clone(),
             _ => {

@@ -30,6 +30,33 @@ struct FieldOption {
     id: i64,
 }
 
+#[derive(Serialize, Deserialize, Cacheable)]
+struct Account {
+    #[serde(skip)]
+    hash: String,
+    #[serde(rename = "a", skip_serializing, default)]
+    address: String,
+    #[serde(skip_serializing)]
+    phone: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    bio: String,
+    #[serde(skip_serializing_if = "is_default")]
+    age: Option<u8>,
+}
+
+fn is_default<T>(_: &T) -> bool { true }
+
+#[derive(Serialize, Deserialize, Cacheable)]
+enum Contact {
+    Mail(#[serde(skip_deserializing)] String),
+}
+
+#[derive(Serialize, Deserialize, Cacheable)]
+struct LossyValue {
+    #[cacheable(lossy = true)]
+    id: i64,
+}
+
 #[derive(KeyPart)]
 enum Filter {
     All,

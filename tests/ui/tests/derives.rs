@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cache_core::key::Namespace;
 use cache_core::schema::fingerprint;
 use cache_core::subject::Kind;
-use cache_core::{Cacheable, KeyPart};
+use cache_core::{Cache, Cacheable, KeyPart, MemoryStore, cached};
 use cache_ui_tests::{Role, Slug, User, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -112,7 +112,47 @@ struct Holds {
     #[cacheable(version = 1)]
     foreign: Foreign,
     #[serde(skip)]
+    #[cacheable(lossy)]
     never_stored: Foreign,
+}
+
+/// What the derive accepts without `lossy`: each field comes back as it was.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Cacheable)]
+struct Sparse {
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Cacheable)]
+struct Account {
+    id: i64,
+    #[serde(skip_serializing, default)]
+    #[cacheable(lossy)]
+    hash: String,
+}
+
+#[cached(key = "sparse:<id>", ttl = "1h")]
+async fn sparse(cache: &Cache, id: i64) -> Sparse {
+    if id == 0 { Sparse::default() } else { Sparse { text: id.to_string(), number: Some(id) } }
+}
+
+#[cached(key = "account:<id>", ttl = "1h")]
+async fn account(cache: &Cache, id: i64) -> Account {
+    Account { id, hash: "secret".into() }
+}
+
+#[tokio::test]
+async fn what_is_left_out_of_an_entry_comes_back_unless_the_field_is_lossy() {
+    let cache = Cache::builder("ui").store(MemoryStore::default()).build().expect("a store and a good name");
+    for id in [0, 7] {
+        let loaded = sparse(&cache, id).await;
+        assert_eq!(sparse(&cache, id).await, loaded);
+    }
+    assert_eq!(cache.stats().of("sparse:<id>").loads, 2);
+    assert_eq!(account(&cache, 1).await.hash, "secret");
+    assert_eq!(account(&cache, 1).await, Account { id: 1, hash: String::new() });
 }
 
 fn is_cacheable<T: Cacheable>() {}
