@@ -89,7 +89,8 @@ fn write(args: TokenStream, item: TokenStream, effect: model::Effect) -> TokenSt
     })
 }
 
-/// Makes a type a cached value: its shape becomes part of every entry, so a changed struct never decodes an old one.
+/// Makes a type a cached value: its name and shape become part of every entry, so a changed struct never decodes an old one, and
+/// `User` and `Org` never share one, even if their fields are equal.
 ///
 /// On the type: `#[cacheable(version = 2)]` when its meaning changed and its shape did not; `#[cacheable(key = "user:<id>")]`
 /// for a key that attributes share by type (`key = User`) and code calls as `User::key(42)`; `#[cacheable(crate = path)]`.

@@ -1,4 +1,5 @@
-//! `#[derive(Cacheable)]`: what a walker is told. Names of types are no part of it, so a type may be renamed or moved.
+//! `#[derive(Cacheable)]`: what a walker is told. A type's own name is part of it, so that two types with equal fields never
+//! share an entry of a generic function; its module is not, so a type may be moved.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -31,11 +32,13 @@ pub(crate) fn cacheable(input: &DeriveInput) -> syn::Result<TokenStream> {
     match &input.data {
         Data::Struct(data) => {
             words.word("struct");
+            words.word(&input.ident.unraw().to_string());
             words.container(&input.attrs, options.version);
             words.fields(&data.fields, false);
         }
         Data::Enum(data) => {
             words.word("enum");
+            words.word(&input.ident.unraw().to_string());
             words.container(&input.attrs, options.version);
             words.number(data.variants.len() as u64);
             for variant in &data.variants {

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use cache_core::{Cache, MemoryStore, cached};
+use cache_core::{Cache, Cacheable, MemoryStore, cached};
 use cache_ui_tests::{Failure, PgTx, Pool, Role, User, UserId};
+use serde::{Deserialize, Serialize};
 
 fn cache() -> Cache {
     Cache::builder("ui").store(MemoryStore::default()).build().expect("a store and a good name")
@@ -172,6 +173,13 @@ impl<T: cache_core::Cacheable + Clone> Source<T> {
     }
 }
 
+/// As [`User`], field for field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Cacheable)]
+struct Org {
+    id: i64,
+    name: String,
+}
+
 trait Users {
     async fn name(&self, id: i64) -> String;
 }
@@ -318,6 +326,18 @@ async fn one_generic_function_keeps_its_types_apart() {
     for _ in 0..2 {
         assert_eq!(numbers.get(1).await, Some(1));
         assert_eq!(texts.get(1).await.as_deref(), Some("1"));
+    }
+    assert_eq!(cache.stats().of("made:<id>").loads, 2);
+}
+
+#[tokio::test]
+async fn one_generic_function_keeps_types_with_equal_fields_apart() {
+    let cache = cache();
+    let users = Source { cache: cache.clone(), make: User::numbered };
+    let orgs = Source { cache: cache.clone(), make: |id| Org { id, name: format!("org {id}") } };
+    for _ in 0..2 {
+        assert_eq!(users.get(1).await, Some(User::numbered(1)));
+        assert_eq!(orgs.get(1).await.map(|org| org.name).as_deref(), Some("org 1"));
     }
     assert_eq!(cache.stats().of("made:<id>").loads, 2);
 }
