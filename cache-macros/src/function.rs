@@ -6,8 +6,8 @@ use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{Parse, ParseStream};
 use syn::{
-    Attribute, FnArg, GenericArgument, Pat, PathArguments, Receiver, ReceiverKind, ReturnType, Signature,
-    Token, Type, TypeParamBound, Visibility, WherePredicate,
+    Attribute, FnArg, GenericArgument, Pat, Path, PathArguments, Receiver, ReceiverKind, ReturnType,
+    Signature, Token, Type, TypeParamBound, Visibility, WherePredicate,
 };
 
 /// How a function says that it is asynchronous.
@@ -106,22 +106,40 @@ impl Function {
         }
     }
 
+    /// The receiver, if it is `&mut self` or holds a `&mut`, as `self: Pin<&mut Self>` does.
+    pub(crate) fn exclusive_receiver(&self) -> Option<&Receiver> {
+        self.receiver().filter(|receiver| match &receiver.kind {
+            ReceiverKind::Reference(_, _, mutability) => mutability.is_some(),
+            ReceiverKind::Typed(_, ty) => is_exclusive(ty),
+            _ => false,
+        })
+    }
+
     /// The names that bound this type where it is a type parameter: `E` of `E: Executor<'c>` is bounded by `Executor`.
     pub(crate) fn type_names(&self, ty: &Type) -> Vec<String> {
+        self.names(ty, Reach::Outermost)
+    }
+
+    /// As [`Self::type_names`], and of all it may hold: `Option<&mut PgTx>` is named by both.
+    pub(crate) fn names_within(&self, ty: &Type) -> Vec<String> {
+        self.names(ty, Reach::Arguments)
+    }
+
+    fn names(&self, ty: &Type, reach: Reach) -> Vec<String> {
         let mut names = Vec::new();
-        collect_names(ty, &mut names);
+        collect_names(ty, reach, &mut names);
         let mut bounds = Vec::new();
         for param in self.sig.generics.type_params() {
             if names.contains(&param.ident.to_string()) {
-                bound_names(&param.bounds, &mut bounds);
+                bound_names(&param.bounds, reach, &mut bounds);
             }
         }
         for predicate in self.sig.generics.where_clause.iter().flat_map(|clause| &clause.predicates) {
             if let WherePredicate::Type(predicate) = predicate {
                 let mut bounded = Vec::new();
-                collect_names(&predicate.bounded_ty, &mut bounded);
+                collect_names(&predicate.bounded_ty, Reach::Outermost, &mut bounded);
                 if bounded.iter().any(|name| names.contains(name)) {
-                    bound_names(&predicate.bounds, &mut bounds);
+                    bound_names(&predicate.bounds, reach, &mut bounds);
                 }
             }
         }
@@ -130,24 +148,76 @@ impl Function {
     }
 }
 
-/// The last names of a type's outermost paths, through references and `impl` and `dyn`.
-fn collect_names(ty: &Type, names: &mut Vec<String>) {
+/// How far names are looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Outermost,
+    /// Into generic arguments and tuples too.
+    Arguments,
+}
+
+/// What holds rows or opens connections, and is no connection itself.
+const CLOSED: [&str; 9] =
+    ["Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "IndexMap", "Pool", "PhantomData"];
+
+/// The last names of a type's paths, through references and `impl` and `dyn`.
+fn collect_names(ty: &Type, reach: Reach, names: &mut Vec<String>) {
     match ty {
-        Type::Reference(reference) => collect_names(&reference.elem, names),
-        Type::Group(group) => collect_names(&group.elem, names),
-        Type::Paren(paren) => collect_names(&paren.elem, names),
-        Type::Path(path) => names.extend(path.path.segments.last().map(|last| last.ident.to_string())),
-        Type::ImplTrait(it) => bound_names(&it.bounds, names),
-        Type::TraitObject(it) => bound_names(&it.bounds, names),
+        Type::Reference(reference) => collect_names(&reference.elem, reach, names),
+        Type::Group(group) => collect_names(&group.elem, reach, names),
+        Type::Paren(paren) => collect_names(&paren.elem, reach, names),
+        Type::Path(path) => path_names(&path.path, reach, names),
+        Type::Tuple(tuple) if reach == Reach::Arguments => {
+            tuple.elems.iter().for_each(|elem| collect_names(elem, reach, names));
+        }
+        Type::ImplTrait(it) => bound_names(&it.bounds, reach, names),
+        Type::TraitObject(it) => bound_names(&it.bounds, reach, names),
         _ => {}
     }
 }
 
-fn bound_names<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>, names: &mut Vec<String>) {
+fn path_names(path: &Path, reach: Reach, names: &mut Vec<String>) {
+    let Some(last) = path.segments.last() else { return };
+    let name = last.ident.to_string();
+    if let PathArguments::AngleBracketed(arguments) = &last.arguments
+        && reach == Reach::Arguments
+        && !CLOSED.contains(&name.as_str())
+    {
+        for argument in &arguments.args {
+            match argument {
+                GenericArgument::Type(ty) => collect_names(ty, reach, names),
+                GenericArgument::AssocType(it) => collect_names(&it.ty, reach, names),
+                _ => {}
+            }
+        }
+    }
+    names.push(name);
+}
+
+fn bound_names<'a>(
+    bounds: impl IntoIterator<Item = &'a TypeParamBound>,
+    reach: Reach,
+    names: &mut Vec<String>,
+) {
     for bound in bounds {
         if let TypeParamBound::Trait(bound) = bound {
-            names.extend(bound.path.segments.last().map(|last| last.ident.to_string()));
+            path_names(&bound.path, reach, names);
         }
+    }
+}
+
+fn is_exclusive(ty: &Type) -> bool {
+    match ty {
+        Type::Reference(reference) => reference.mutability.is_some() || is_exclusive(&reference.elem),
+        Type::Group(group) => is_exclusive(&group.elem),
+        Type::Paren(paren) => is_exclusive(&paren.elem),
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .and_then(|last| type_argument(&last.arguments))
+            .is_some_and(is_exclusive),
+        _ => false,
     }
 }
 
@@ -330,6 +400,33 @@ mod tests {
             function("async fn f<'c, E: Executor<'c>, T>(db: E, t: &mut T) where T: sqlx::Acquire<'c> {}");
         assert_eq!(f.type_names(&f.params[0].ty), ["E", "Executor"]);
         assert_eq!(f.type_names(&f.params[1].ty), ["T", "Acquire"]);
+    }
+
+    #[test]
+    fn a_type_is_named_by_what_it_may_hold_too() {
+        let f = function(
+            "async fn f<E: Executor>(a: Option<&mut PgTx<'_>>, b: &mut (u8, Option<E>), c: Vec<Transaction>, d: impl DerefMut<Target = PgTx>) {}",
+        );
+        let within = |i: usize| f.names_within(&f.params[i].ty);
+        assert_eq!(within(0), ["PgTx", "Option"]);
+        assert_eq!(within(1), ["u8", "E", "Option", "Executor"]);
+        assert_eq!(within(2), ["Vec"]);
+        assert_eq!(within(3), ["PgTx", "DerefMut"]);
+        assert_eq!(f.type_names(&f.params[0].ty), ["Option"]);
+    }
+
+    #[test]
+    fn a_receiver_is_exclusive_wherever_its_reference_stands() {
+        for receiver in ["&mut self", "&'a mut self", "self: &mut Self", "self: Pin<&mut Self>"] {
+            let text = format!("async fn f<'a>({receiver}) {{}}");
+            assert!(function(&text).exclusive_receiver().is_some(), "{receiver}");
+        }
+        for receiver in ["&self", "self", "mut self", "self: &Self", "self: Arc<Self>", "id: &mut i64"] {
+            assert!(
+                function(&format!("async fn f({receiver}) {{}}")).exclusive_receiver().is_none(),
+                "{receiver}"
+            );
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ use proc_macro::TokenStream;
 /// | `version` | raise it when a value's meaning changes and its type does not | `0` |
 /// | `crate` | path of cache-core | `::cache_core` |
 ///
+/// `&mut self` may hold a transaction and is refused without `on`; so is a parameter whose type may hold one and that is not `on`.
 /// Every parameter is in the key, is `on` or the cache, or is listed in `ignores`: a forgotten `<viewer>` would serve one
 /// user's answer to another.
 #[proc_macro_attribute]
@@ -62,6 +63,9 @@ pub fn cached(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `within = tx` | the parameter whose transaction the body writes in; the caller commits |
 /// | `begin = self.pool` | a transaction is opened from this pool, handed in as the parameter of type `&mut PgTx<'_>`, and committed; callers leave that argument out |
 /// | `cache`, `crate` | as in `#[cached]` |
+///
+/// `within` takes a field as well, such as `self.tx`. With neither form, `&mut self` and parameters whose types may hold a
+/// transaction are refused: the write would be over only when that commits.
 ///
 /// With neither `within` nor `begin` the body's own statements run inside a fence; then `<return.…>` cannot be used. Of an
 /// `Option`, `None` says that nothing was changed; of a `Vec`, each element is named.

@@ -82,8 +82,15 @@ impl Read {
             remaining.iter().copied().filter(|param| !source::may_be_transaction(function, param)).collect();
         for param in function.params.iter().filter(|param| !is_on(param)) {
             if source::may_be_transaction(function, param) {
-                mistakes.on(&param.ty, transaction(param, &is_ignored));
+                let held = source::is_held(function, param);
+                mistakes.on(&param.ty, transaction(param, held, is_ignored(param)));
             }
+        }
+        if let Some(receiver) = function.exclusive_receiver()
+            && options.one("on").is_none()
+        {
+            let message = "`&mut self` may hold a transaction, whose reads must not fill the cache: take `&self`, or take what is read from as a parameter and name it, `on = db`";
+            mistakes.on(receiver, message);
         }
 
         let resolver = Resolver { function, returns: Returns::AfterTheLoad, remaining: open.clone() };
@@ -190,11 +197,13 @@ fn ignored<'f>(options: &Options, function: &'f Function, mistakes: &mut Mistake
     listed.iter().filter_map(|value| mistakes.take(parameter(value, "ignores", function))).collect()
 }
 
-fn transaction(param: &Param, is_ignored: &dyn Fn(&Param) -> bool) -> String {
+fn transaction(param: &Param, held: bool, ignored: bool) -> String {
     let name = &param.name;
-    let more = if is_ignored(param) { ", and take it out of `ignores`" } else { "" };
+    let (holds, how) =
+        if held { ("hold", "take what is read from by itself and ") } else { ("be inside", "") };
+    let more = if ignored { ", and take it out of `ignores`" } else { "" };
     format!(
-        "`{name}` may be inside a transaction, whose reads must not fill the cache: write `on = {name}`{more} (`within = {name}` belongs to writes)"
+        "`{name}` may {holds} a transaction, whose reads must not fill the cache: {how}write `on = {name}`{more} (`within = {name}` belongs to writes)"
     )
 }
 

@@ -31,12 +31,18 @@ const OTHERS: [&str; 17] = [
     "ReadFrom",
 ];
 
-/// Whether this parameter may be inside a transaction.
+/// Whether this parameter may be inside a transaction, or hold one.
 pub(crate) fn may_be_transaction(function: &Function, param: &Param) -> bool {
-    function
-        .type_names(&param.ty)
-        .iter()
-        .any(|name| SCOPES.contains(&name.as_str()) || OTHERS.contains(&name.as_str()))
+    function.names_within(&param.ty).iter().any(|name| is_known(name))
+}
+
+/// Of a parameter that may be inside a transaction: whether another type holds it, as in `Option<&mut PgTx<'_>>`.
+pub(crate) fn is_held(function: &Function, param: &Param) -> bool {
+    !function.type_names(&param.ty).iter().any(|name| is_known(name))
+}
+
+fn is_known(name: &str) -> bool {
+    SCOPES.contains(&name) || OTHERS.contains(&name)
 }
 
 /// Whether this parameter is a scope by the name of its type.

@@ -152,12 +152,22 @@ fn cover(
             for param in &function.params {
                 if source::may_be_transaction(function, param) {
                     let name = &param.name;
+                    let (holds, how) = if source::is_held(function, param) {
+                        ("hold", format!("take `{name}: &mut PgTx<'_>` and "))
+                    } else {
+                        ("be inside", String::new())
+                    };
                     let message = format!(
-                        "`{name}` may be inside a transaction, and this write is over only when that commits: write `within = {name}`, or `begin = self.pool` to open one here"
+                        "`{name}` may {holds} a transaction, and this write is over only when that commits: {how}write `within = {name}`, or `begin = self.pool` to open one here"
                     );
                     mistakes.on(&param.ty, message);
                     return None;
                 }
+            }
+            if let Some(receiver) = function.exclusive_receiver() {
+                let message = "`&mut self` may hold a transaction, and this write is over only when that commits: take `&self`, or name what it writes in, `within = self.tx`, or write `begin = self.pool` to open one here";
+                mistakes.on(receiver, message);
+                return None;
             }
             let cache = mistakes.take(CachePlace::find(options.one("cache"), function))?;
             Some((Cover::Around { cache }, None))

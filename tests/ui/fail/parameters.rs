@@ -25,6 +25,12 @@ async fn on_an_executor<'c, E: Executor<'c>>(cache: &Cache, db: E, id: i64) -> i
 #[cached(key = "profile:<id>", ttl = "1h", on = pool)]
 async fn on_nothing(cache: &Cache, db: impl ReadSource<Off>, id: i64) -> i64 { id }
 
+#[cached(key = "profile:<id>", ttl = "1h")]
+async fn perhaps_in_a_transaction(cache: &Cache, tx: Option<&mut PgTx<'_>>, id: i64) -> i64 { id }
+
+#[cached(key = "profile:<id>", ttl = "1h", ignores = [db])]
+async fn perhaps_on_an_executor<'c, E: Executor<'c>>(cache: &Cache, db: (u8, Option<E>), id: i64) -> i64 { id }
+
 trait Executor<'c> {}
 
 fn main() {}

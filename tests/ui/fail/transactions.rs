@@ -34,4 +34,7 @@ async fn nothing_returned(cache: &Cache, pool: &Pool, tx: &mut PgTx<'_>, id: i64
 #[writes_through(key = "user:<return.id>", begin = pool, tag = "users", tag = "users")]
 async fn the_same_tag_twice(cache: &Cache, pool: &Pool, tx: &mut PgTx<'_>) -> Result<User, WriteError> { Ok(User::numbered(1)) }
 
+#[invalidates(key = "user:<id>")]
+async fn perhaps_in_a_transaction(cache: &Cache, tx: &mut Option<PgTx<'_>>, id: i64) -> Result<(), WriteError> { Ok(()) }
+
 fn main() {}

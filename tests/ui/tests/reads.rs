@@ -97,8 +97,8 @@ impl Repo {
         id
     }
 
-    #[cached(key = "exclusive:<id>", ttl = "1h", ignores = [_unused])]
-    async fn exclusive(&mut self, id: i64, _unused: u8) -> u32 {
+    #[cached(key = "exclusive:<id>", ttl = "1h", on = _pool, ignores = [_unused])]
+    async fn exclusive(&mut self, _pool: &Pool, id: i64, _unused: u8) -> u32 {
         *self.loads.get_mut() += 1;
         let _ = id;
         self.loads()
@@ -273,7 +273,7 @@ async fn every_kind_of_receiver_and_future_is_cached() {
         assert_eq!(repo.opaque(5).await, 5);
         assert_eq!(repo.wild("anything").await, 5);
         assert_eq!(repo.name(3).await, "user 3");
-        assert_eq!(repo.exclusive(3, 0).await, 7);
+        assert_eq!(repo.exclusive(&Pool::default(), 3, 0).await, 7);
     }
     assert!(repo.boxed("twelve").await.is_err());
     let repo = Arc::new(repo);

@@ -23,6 +23,14 @@ struct Work {
     tx: PgTx<'static>,
 }
 
+impl Work {
+    #[invalidates(key = User(id), within = self.tx)]
+    async fn rename(&mut self, id: i64) {
+        let _ = id;
+        self.tx.execute("update").await;
+    }
+}
+
 impl Users {
     fn begin(&self) -> PgTx<'static> {
         self.pool.ledger.begin(&self.cache)
@@ -153,6 +161,15 @@ impl Renames for Users {
     async fn touch(&self, id: i64) -> Result<(), Failure> {
         if id > 0 { Ok(()) } else { Err(Failure::Body("negative")) }
     }
+}
+
+#[tokio::test]
+async fn a_write_may_name_the_transaction_that_self_holds() {
+    let users = users();
+    let mut work = Work { tx: users.begin() };
+    work.rename(7).await;
+    work.tx.commit().await.unwrap();
+    assert_eq!(only(&users.committed()), ["ui:user:7"]);
 }
 
 fn only(committed: &[Committed]) -> Vec<&str> {
