@@ -26,7 +26,7 @@ use proc_macro::TokenStream;
 ///
 /// | option | meaning | default |
 /// |---|---|---|
-/// | `key` | template (`"user:<id>"`, `"user:<user.id>"`, `"<self.tenant>:user:<id>"`) or a type with a typed key (`User`, `User(id)`) | required |
+/// | `key` | template (`"user:<id>"`, `"user:<user.id>"`, `"<self.tenant>:user:<id>"`) or a type with a typed key (`User(org, id)`; `User` alone where exactly one parameter can be meant) | required |
 /// | `ttl` | lifetime of a value: `"90s"`, `"15m"`, `"1h 30m"`, `"7d"` | required |
 /// | `negative_ttl` | lifetime of "there is none" | `"60s"` |
 /// | `jitter` | share of the lifetime, 0 to 1, by which it is stretched or shrunk at random | `0` |

@@ -118,7 +118,7 @@ pub(crate) enum Returns {
 pub(crate) struct Resolver<'f> {
     pub(crate) function: &'f Function,
     pub(crate) returns: Returns,
-    /// What `key = User` passes: the parameters that may name the subject, in order.
+    /// The parameters that may name the subject; what `key = User` passes if there is exactly one.
     pub(crate) remaining: Vec<&'f Param>,
 }
 
@@ -180,10 +180,16 @@ impl Resolver<'_> {
             );
             return Err(syn::Error::new(span, message));
         }
-        if self.returns != Returns::AfterTheLoad && self.remaining.len() != 1 {
-            let example = self.remaining.first().map_or("…", |param| param.name.as_str());
-            let message =
-                format!("`key = {shown}` does not say what it is made of: write `key = {shown}({example})`");
+        if self.remaining.len() != 1 {
+            // A read is made of all of them, in an order that only its author knows; a write mostly of one.
+            let shown_first = if self.returns == Returns::AfterTheLoad { self.remaining.len() } else { 1 };
+            let names: Vec<&str> =
+                self.remaining.iter().take(shown_first).map(|param| param.name.as_str()).collect();
+            let example = if names.is_empty() { "…".to_owned() } else { names.join(", ") };
+            let order = if names.len() > 1 { ", in the order of its template" } else { "" };
+            let message = format!(
+                "`key = {shown}` does not say what it is made of: write `key = {shown}({example})`{order}"
+            );
             return Err(syn::Error::new(span, message));
         }
         let places = self.remaining.iter().map(|param| whole(param, span)).collect();

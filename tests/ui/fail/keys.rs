@@ -39,6 +39,12 @@ impl Row {
     #[cached(key = Self(id), ttl = "1h")]
     async fn of_its_own_type(cache: &Cache, id: i64) -> i64 { id }
 
+    #[cached(key = Row, ttl = "1h")]
+    async fn which_is_which(cache: &Cache, slug: i64, org: i64) -> i64 { org }
+
+    #[cached(key = Row, ttl = "1h")]
+    async fn of_nothing(cache: &Cache) -> i64 { 1 }
+
     #[cached(key = Row(id.abs()), ttl = "1h")]
     async fn computed(cache: &Cache, id: i64) -> i64 { id }
 }
