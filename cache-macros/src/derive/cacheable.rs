@@ -149,7 +149,7 @@ impl Words {
             match &stored {
                 Stored::Whole => {}
                 Stored::AsDefault(_) if options.lossy => {}
-                Stored::AsDefault(word) | Stored::Never(word) => {
+                Stored::AsDefault(word) | Stored::Never(word) | Stored::Shifted(word) => {
                     self.mistakes.add(word.span(), stored.refusal(&name));
                 }
             }

@@ -13,6 +13,8 @@ pub(super) enum Stored {
     AsDefault(Ident),
     /// Not at all, because of this word: the entry does not decode.
     Never(Ident),
+    /// As the one after it, because of this word: fields without names are told apart by their order.
+    Shifted(Ident),
 }
 
 impl Stored {
@@ -24,6 +26,9 @@ impl Stored {
             ),
             Self::Never(word) => format!(
                 "without `{name}` an entry does not decode, so it would be loaded each time; take `{word}` off, or add `default`"
+            ),
+            Self::Shifted(word) => format!(
+                "without `{name}` the fields after it come back in its place; take `{word}` off, or give the fields names"
             ),
         }
     }
@@ -63,9 +68,11 @@ impl Said {
 pub(super) fn stored(field: &Field, type_has_default: bool) -> Stored {
     let said = Said::of(&field.attrs);
     // Serde takes an `Option` that is not there for `None`.
-    let absent_is_none = is_option(&field.ty) && field.ident.is_some() && !said.decodes_itself;
+    let absent_is_none = is_option(&field.ty) && !said.decodes_itself;
     let decodes = said.default || type_has_default || absent_is_none;
     match (said.skip, said.skip_if) {
+        (Some(word), _) if field.ident.is_none() && word != "skip" => Stored::Shifted(word),
+        (None, Some((word, _))) if field.ident.is_none() => Stored::Shifted(word),
         (Some(word), _) if word == "skip_serializing" && !decodes => Stored::Never(word),
         (Some(word), _) => Stored::AsDefault(word),
         (None, Some((word, _))) if !decodes => Stored::Never(word),

@@ -49,6 +49,8 @@ fn is_default<T>(_: &T) -> bool { true }
 #[derive(Serialize, Deserialize, Cacheable)]
 enum Contact {
     Mail(#[serde(skip_deserializing)] String),
+    Name(#[serde(skip_serializing_if = "String::is_empty", default)] String, String),
+    Phone(#[serde(skip)] String, String),
 }
 
 #[derive(Serialize, Deserialize, Cacheable)]
