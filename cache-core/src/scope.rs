@@ -19,7 +19,7 @@ use crate::subject::{EntryKey, Kind, Subject};
     note = "`within` names a parameter of type `&mut cache_sqlx::PgTx<'_>`, `&mut SqliteTx<'_>` or a `CacheTx`, not a plain sqlx transaction or connection"
 )]
 pub trait WriteScope {
-    /// The recording this transaction commits with.
+    /// A handle on the recording this transaction commits with, for a body that runs next ([`Recording::for_body`]).
     fn recording(&mut self) -> Recording;
 }
 

@@ -131,7 +131,7 @@ impl Ledger {
 
 impl WriteScope for PgTx<'_> {
     fn recording(&mut self) -> Recording {
-        self.recording.clone()
+        self.recording.for_body()
     }
 }
 
