@@ -219,6 +219,10 @@ pub struct Cleared {
     pub installed: usize,
 }
 
+/// A part of a store that may fail while the others answer, such as one node of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Shard(pub u64);
+
 /// The shared tier. Commands on one subject are atomic and happen in one order; an error says that a command may or may
 /// not have been carried out. A store never waits longer than its connection needs to answer or fail: deadlines, the
 /// breaker and retries are the engine's.
@@ -248,6 +252,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// still in the put's epoch. Idempotent, also where the fence is already gone. `Ok` only when the current master
     /// acknowledged all of it.
     fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared>;
+
+    /// Which part of the store holds a subject, as far as is known now. Parts are rested one by one when they do not answer, so
+    /// a part that is gone costs its share of the keys only. A store in one piece keeps the default: one shard.
+    fn shard(&self, _subject: &Subject) -> Shard {
+        Shard::default()
+    }
 
     /// One line that names the store and where it is, without secrets.
     fn describe(&self) -> String;

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
+use crate::breaker::Touched;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::Store;
 
 impl Core {
-    /// Asks the store on the read path: at once refused while the breaker is open, given up at the read deadline.
+    /// Asks the store on the read path: at once refused while a breaker of the shards is open, given up at the read deadline.
     pub(super) async fn ask<T>(
         &self,
+        touched: &Touched,
         command: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        if !self.breaker.allows(self.clock.monotonic()) {
+        if !self.breakers.allow(touched, self.clock.monotonic()) {
             return Err(StoreError::new(
                 StoreErrorKind::Unavailable,
                 "it failed several times in a row and rests",
@@ -24,9 +26,9 @@ impl Core {
         match &answer {
             // A server that says no is there: only what it was asked for is wrong.
             Err(error) if error.kind() != StoreErrorKind::Rejected => {
-                self.breaker.failed(self.clock.monotonic())
+                self.breakers.failed(touched, self.clock.monotonic())
             }
-            _ => self.breaker.succeeded(),
+            _ => self.breakers.succeeded(touched),
         }
         answer
     }

@@ -156,7 +156,7 @@ impl<O: Output> Reader<'_, O> {
             seed: core.random(),
             tag_ttl: policy.ttl.max(policy.negative_ttl) * 2,
         };
-        match core.ask(store.lease(request)).await? {
+        match core.ask(&self.plan.touched(store), store.lease(request)).await? {
             Leased::Granted { epoch, now, tags } => {
                 (grant.epoch, grant.now, grant.tags) = (epoch, now, tags);
                 Ok(Asked::Granted(grant))
@@ -225,7 +225,7 @@ impl<O: Output> Reader<'_, O> {
         };
         let request =
             FillRequest { key: &self.plan.key, tags: &self.plan.tags, token: grant.token, blob: &blob, ttl };
-        let Ok(filled) = core.ask(store.fill(request)).await else {
+        let Ok(filled) = core.ask(&self.plan.touched(store), store.fill(request)).await else {
             self.degrades();
             return false;
         };

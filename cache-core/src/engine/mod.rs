@@ -18,7 +18,7 @@ pub use read::Tags;
 pub(crate) use read::{Request, read, request};
 pub use write::Fenced;
 
-use crate::breaker::Breaker;
+use crate::breaker::Breakers;
 use crate::flight::Flights;
 use crate::key::Namespace;
 use crate::observe::{Counters, Counts, WriteCounters};
@@ -69,7 +69,7 @@ pub(crate) struct Core {
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
-    pub(crate) breaker: Breaker,
+    pub(crate) breakers: Breakers,
     pub(crate) healing: heal::Healing,
     pub(crate) writes: WriteCounters,
     sites: RwLock<HashMap<usize, Arc<SiteState>>>,
@@ -142,7 +142,7 @@ impl Core {
             rng,
             settings,
             flights: Arc::default(),
-            breaker: Breaker::default(),
+            breakers: Breakers::default(),
             healing: heal::Healing::default(),
             writes: WriteCounters::default(),
             sites: RwLock::default(),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::load::{Obtained, Reader};
 use super::{Core, SiteState, put};
+use crate::breaker::Touched;
 use crate::codec;
 use crate::entry;
 use crate::flight::{self, Ending, Leader, Next, Role, Shared, Waiter};
@@ -19,7 +20,7 @@ use crate::output::{Output, Payload, ValueOf};
 use crate::policy::Stampede;
 use crate::site::ReadSite;
 use crate::stampede::is_due_early;
-use crate::store::Found;
+use crate::store::{Found, Store};
 use crate::subject::{EntryKey, Kind, Subject};
 
 /// Collects the tags of an entry.
@@ -44,6 +45,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// The parts of the store that this read depends on.
+    pub(super) fn touched(&self, store: &Arc<dyn Store>) -> Touched {
+        Touched::new(store.shard(&self.key.subject), self.tags.iter().map(|tag| store.shard(tag)))
+    }
+
     fn wanted(&self) -> Wanted<'_> {
         Wanted { fingerprint: self.key.field, full_key: self.key.subject.full(), tags: self.tags.len() }
     }
@@ -126,7 +132,7 @@ impl<O: Output> Reader<'_, O> {
 
     async fn look(&self) -> Looked<ValueOf<O>> {
         let Some(store) = self.core.store() else { return Looked::Miss };
-        match self.core.ask(store.get(&self.plan.key, &self.plan.tags)).await {
+        match self.core.ask(&self.plan.touched(store), store.get(&self.plan.key, &self.plan.tags)).await {
             Err(_) => {
                 self.degrades();
                 Looked::Miss

@@ -8,8 +8,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::{
-    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Store,
-    StoreResult,
+    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Shard,
+    Store, StoreResult,
 };
 use crate::subject::{EntryKey, Subject, Token};
 
@@ -185,6 +185,10 @@ macro_rules! commands {
             $(fn $name<'a>(&'a self, $($arg: $type),*) -> StoreResult<'a, $answer> {
                 Box::pin(self.pass(Command::$command, async move { self.inner.$name($($arg),*).await }))
             })*
+
+            fn shard(&self, subject: &Subject) -> Shard {
+                self.inner.shard(subject)
+            }
 
             fn describe(&self) -> String {
                 format!("chaos around {}", self.inner.describe())

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cache_core::store::{
-    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Store,
-    StoreResult,
+    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Shard,
+    Store, StoreResult,
 };
 use cache_core::subject::{EntryKey, Subject, Token};
 use rustix::process::{Signal, getpid, kill_process};
@@ -93,6 +93,10 @@ impl<S: Store> Store for Deadly<S> {
             self.reaper.after_commit();
             self.inner.clear(request).await
         })
+    }
+
+    fn shard(&self, subject: &Subject) -> Shard {
+        self.inner.shard(subject)
     }
 
     fn describe(&self) -> String {

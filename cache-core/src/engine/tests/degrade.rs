@@ -1,7 +1,9 @@
 //! A store that is gone, slow or confused.
 
 use super::*;
+use crate::breaker::Touched;
 use crate::error::{StoreError, StoreErrorKind};
+use crate::store::Shard;
 use crate::testkit::Command;
 
 #[tokio::test]
@@ -97,9 +99,10 @@ async fn a_server_that_rejects_commands_is_asked_on() {
     let world = World::new();
     let a = world.instance();
     a.find().await;
+    let whole = Touched::new(Shard::default(), std::iter::empty());
     for _ in 0..10 {
         let refused = async { Err::<(), _>(StoreError::new(StoreErrorKind::Rejected, "out of memory")) };
-        assert!(a.cache.0.ask(refused).await.is_err());
+        assert!(a.cache.0.ask(&whole, refused).await.is_err());
     }
     a.find().await;
     assert_eq!(a.cache.stats().total().hits, 1, "the breaker is for a store that does not answer");

@@ -3,6 +3,7 @@
 mod degrade;
 mod entries;
 mod flights;
+mod shards;
 mod writes;
 
 use std::future::Future;
