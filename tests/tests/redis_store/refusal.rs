@@ -14,10 +14,14 @@ async fn refusal(url: &str) -> String {
 
 #[tokio::test]
 async fn a_url_that_cannot_be_used_says_what_to_write() {
-    for url in
-        ["localhost", "rediss://:s3cret@localhost", "redis+sentinel://:s3cret@a/b", "redis://:s3cret@a,b"]
-    {
-        assert!(refusal(url).await.contains("write redis://"), "{url}");
+    for (url, advice) in [
+        ("localhost", "write redis://"),
+        ("redis://:s3cret@a,b", "write redis://"),
+        ("redis+sentinel+cluster://:s3cret@a,b", "write redis://"),
+        ("redis+sentinel://:s3cret@a", "write redis+sentinel://"),
+        ("redis+cluster://:s3cret@a/3", "write redis+cluster://"),
+    ] {
+        assert!(refusal(url).await.contains(advice), "{url}");
     }
 }
 

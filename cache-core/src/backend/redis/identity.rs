@@ -34,19 +34,26 @@ pub(super) fn epoch(server: Info<'_>, replication: Info<'_>) -> Result<Epoch, Re
     Ok(Epoch(hash.digest()))
 }
 
-/// Whether this crate can work with such a server at all.
-pub(super) fn is_usable(server: Info<'_>) -> Result<(), Refusal> {
+/// What a server is meant to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// A server of its own, with or without sentinels that watch it.
+    Standalone,
+}
+
+/// Whether this crate can work with such a server at all, where one of this mode is meant.
+pub(super) fn is_usable(server: Info<'_>, mode: Mode) -> Result<(), Refusal> {
     let version = server.must("redis_version")?;
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < (6, 2) {
         return Err(Refusal::Unusable(format!("it is version {version}, and 6.2 or newer is needed")));
     }
     // Valkey 8 and later call it so.
-    match server.field("redis_mode").or_else(|| server.field("server_mode")) {
-        Some("cluster") => {
+    match (mode, server.field("redis_mode").or_else(|| server.field("server_mode"))) {
+        (Mode::Standalone, Some("cluster")) => {
             Err(Refusal::Unusable("it is a node of a cluster, which is not supported yet".into()))
         }
-        Some("sentinel") => Err(Refusal::Unusable(
+        (_, Some("sentinel")) => Err(Refusal::Unusable(
             "it is a sentinel, which is not supported yet: name the master itself".into(),
         )),
         _ => Ok(()),
@@ -68,7 +75,7 @@ mod tests {
     const MASTER: Info<'_> = Info("# Replication\r\nrole:master\r\nmaster_replid:abcd\r\n");
 
     fn refusal(server: &'static str) -> String {
-        match is_usable(Info(server)) {
+        match is_usable(Info(server), Mode::Standalone) {
             Err(Refusal::Unusable(why)) => why,
             other => panic!("{other:?}"),
         }
@@ -91,8 +98,8 @@ mod tests {
 
     #[test]
     fn old_servers_cluster_nodes_and_sentinels_are_unusable() {
-        assert!(is_usable(SERVER).is_ok());
-        assert!(is_usable(Info("redis_version:10.0.0\r\n")).is_ok());
+        assert!(is_usable(SERVER, Mode::Standalone).is_ok());
+        assert!(is_usable(Info("redis_version:10.0.0\r\n"), Mode::Standalone).is_ok());
         assert!(refusal("redis_version:6.0.16\r\n").contains("6.2"));
         assert!(refusal("redis_version:7.0.0\r\nredis_mode:cluster\r\n").contains("cluster"));
         assert!(refusal("redis_version:7.2.4\r\nserver_mode:cluster\r\n").contains("cluster"));

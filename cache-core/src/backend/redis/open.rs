@@ -7,9 +7,9 @@ use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, Se
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::address::Address;
+use super::address::{Access, Endpoint, Login};
 use super::error::{Fault, Refusal};
-use super::identity::{self, Info};
+use super::identity::{self, Info, Mode};
 use super::link::{Link, Step};
 use super::{reply, script};
 use crate::subject::Epoch;
@@ -47,8 +47,13 @@ impl Drop for Driver {
 }
 
 /// Connects, logs in, reads the server's identity and loads the scripts.
-pub(super) async fn open(address: &Address, clock: Arc<dyn Clock>) -> Result<Opened, Refusal> {
-    let stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(away)?;
+pub(super) async fn open(
+    server: &Endpoint,
+    access: &Access,
+    mode: Mode,
+    clock: Arc<dyn Clock>,
+) -> Result<Opened, Refusal> {
+    let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(away)?;
     stream.set_nodelay(true).map_err(away)?;
     // Credentials are sent below: the client would hide the server's own words.
     let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
@@ -60,7 +65,7 @@ pub(super) async fn open(address: &Address, clock: Arc<dyn Clock>) -> Result<Ope
     let (mut connection, driver) = opened.map_err(lost)?;
     let mut driver = Driver(Some(tokio::spawn(driver)));
 
-    let questions = questions(address);
+    let questions = questions(access);
     let asked = clock.monotonic();
     let replies = connection.send_packed_commands(&questions, 0, questions.len()).await.map_err(lost)?;
     for (reply, question) in replies.iter().zip(questions.cmd_iter()) {
@@ -74,7 +79,7 @@ pub(super) async fn open(address: &Address, clock: Arc<dyn Clock>) -> Result<Ope
         return Err(Refusal::Away("it answered less than it was asked".into()));
     };
     let server = text(server)?;
-    identity::is_usable(Info(server))?;
+    identity::is_usable(Info(server), mode)?;
     let epoch = identity::epoch(Info(server), Info(text(replication)?))?;
     let evicts_fences = identity::evicts_fences(Info(text(memory)?)).map(str::to_owned);
     let link = Arc::new(Link::new(connection, epoch, clock));
@@ -85,17 +90,13 @@ pub(super) async fn open(address: &Address, clock: Arc<dyn Clock>) -> Result<Ope
     }
 }
 
-fn questions(address: &Address) -> Pipeline {
+fn questions(access: &Access) -> Pipeline {
     let mut pipeline = Pipeline::new();
-    if let Some(password) = &address.password {
-        let auth = pipeline.cmd("AUTH");
-        if let Some(user) = &address.user {
-            auth.arg(user);
-        }
-        auth.arg(password);
+    if let Some(Login { user, password }) = &access.login {
+        pipeline.cmd("AUTH").arg(user).arg(password);
     }
-    if address.database != 0 {
-        pipeline.cmd("SELECT").arg(address.database);
+    if access.database != 0 {
+        pipeline.cmd("SELECT").arg(access.database);
     }
     for script in script::all() {
         pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);

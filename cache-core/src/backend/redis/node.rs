@@ -1,5 +1,5 @@
-//! Keeps one connection: opens it, asks every now and then whose it is, and opens the next. Refuses to hide an outage: it
-//! warns once and says when it is over.
+//! One place among the servers of a store: keeps a connection to who has it, asks every now and then whose it is, and opens
+//! the next. Refuses to hide an outage: it warns once and says when it is over.
 
 use std::fmt;
 use std::pin::pin;
@@ -7,12 +7,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::address::Address;
+use super::address::Access;
 use super::error::{Refusal, unavailable};
+use super::identity::Mode;
 use super::link::Link;
 use super::open::{Opened, open, probe};
+use super::source::Source;
 use crate::error::StoreError;
 use crate::rng::Rng;
 use crate::time::Clock;
@@ -27,9 +30,59 @@ const OPEN_DEADLINE: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What the store and its supervisor share.
-pub(super) struct Shared {
-    pub(super) address: Address,
+/// Where a node's server is found, and how it is spoken to.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// How the log and errors call it; without secrets.
+    pub(super) name: String,
+    pub(super) source: Source,
+    pub(super) access: Access,
+    pub(super) mode: Mode,
+}
+
+/// A connection that is replaced by itself; closed when the node is dropped.
+pub(super) struct Node {
+    shared: Arc<Shared>,
+    supervisor: JoinHandle<()>,
+}
+
+impl Node {
+    /// Begins to connect on the current runtime. The receiver hears how the first attempt went.
+    pub(super) fn start(place: Place, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> (Self, FirstAttempt) {
+        let current = RwLock::new(Current::Down("it is being connected".into()));
+        let shared = Arc::new(Shared { place, clock, rng, current });
+        let (tell, first) = oneshot::channel();
+        let supervisor = tokio::spawn(supervise(shared.clone(), tell));
+        (Self { shared, supervisor }, first)
+    }
+
+    /// The connection of this moment.
+    pub(super) fn link(&self) -> Result<Arc<Link>, StoreError> {
+        match &*self.shared.current.read().unwrap_or_else(PoisonError::into_inner) {
+            Current::Up(link) => Ok(link.clone()),
+            Current::Down(why) => Err(unavailable(format!("{}: {why}", self.shared.place.name))),
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("place", &self.shared.place).finish_non_exhaustive()
+    }
+}
+
+/// Hears how the first attempt to connect went.
+pub(super) type FirstAttempt = oneshot::Receiver<Result<(), Refusal>>;
+
+/// What the node and its supervisor share.
+struct Shared {
+    place: Place,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     current: RwLock<Current>,
@@ -40,23 +93,10 @@ enum Current {
     Down(String),
 }
 
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("address", &self.address).finish_non_exhaustive()
-    }
-}
-
 impl Shared {
-    pub(super) fn new(address: Address, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
-        Self { address, clock, rng, current: RwLock::new(Current::Down("it is being connected".into())) }
-    }
-
-    /// The connection of this moment.
-    pub(super) fn link(&self) -> Result<Arc<Link>, StoreError> {
-        match &*self.current.read().unwrap_or_else(PoisonError::into_inner) {
-            Current::Up(link) => Ok(link.clone()),
-            Current::Down(why) => Err(unavailable(format!("{}: {why}", self.address))),
-        }
+    async fn open(&self) -> Result<Opened, Refusal> {
+        let Place { source, access, mode, .. } = &self.place;
+        open(&source.endpoint().await?, access, *mode, self.clock.clone()).await
     }
 
     fn set(&self, current: Current) {
@@ -74,7 +114,7 @@ impl Drop for Presence<'_> {
 }
 
 /// Runs until it is aborted. Tells once how the first attempt went.
-pub(super) async fn supervise(shared: Arc<Shared>, first: oneshot::Sender<Result<(), Refusal>>) {
+async fn supervise(shared: Arc<Shared>, first: oneshot::Sender<Result<(), Refusal>>) {
     let _presence = Presence(&shared);
     let mut first = Some(first);
     let mut tell_first = move |outcome| {
@@ -84,7 +124,7 @@ pub(super) async fn supervise(shared: Arc<Shared>, first: oneshot::Sender<Result
     let mut outage = Outage::default();
     let mut attempt = 0;
     loop {
-        let opening = timeout(OPEN_DEADLINE, open(&shared.address, shared.clock.clone())).await;
+        let opening = timeout(OPEN_DEADLINE, shared.open()).await;
         let refusal = match opening.unwrap_or_else(|_| Err(Refusal::Away("it does not answer".into()))) {
             Ok(mut opened) => {
                 outage.is_over(&shared, opened.evicts_fences.take());
@@ -149,7 +189,7 @@ struct Outage {
 
 impl Outage {
     fn goes_on(&mut self, shared: &Shared, refusal: &Refusal) {
-        let (store, why) = (&shared.address, refusal.text());
+        let (store, why) = (&shared.place.name, refusal.text());
         if std::mem::replace(&mut self.is_known, true) {
             tracing::debug!(%store, why, "the store is still unavailable");
         } else {
@@ -158,7 +198,7 @@ impl Outage {
     }
 
     fn is_over(&mut self, shared: &Shared, evicts_fences: Option<String>) {
-        let store = &shared.address;
+        let store = &shared.place.name;
         if std::mem::take(&mut self.is_known) {
             tracing::info!(%store, "the store is available again");
         } else {
