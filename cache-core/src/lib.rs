@@ -15,6 +15,7 @@ mod breaker;
 mod cache;
 pub mod catalogue;
 pub mod codec;
+pub mod commit;
 mod engine;
 pub mod entry;
 pub mod error;

@@ -1,11 +1,14 @@
 //! Writes that become visible together: what they change is recorded here while a transaction runs. Refuses to forget: a
 //! write that was begun and whose subjects never became known makes the commit fail.
 
+mod nest;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+pub use nest::Nest;
 
 use crate::key::{Namespace, Text};
 use crate::policy::Policy;

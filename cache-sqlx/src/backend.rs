@@ -4,8 +4,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use cache_core::commit::Standing;
 use cache_core::heal::Healer;
-use cache_core::store::Origin;
 use sqlx::{Database, Pool, SqlStr, Transaction};
 
 /// A database whose transactions can carry invalidations: Postgres and SQLite.
@@ -24,15 +24,6 @@ pub struct Label {
     pub number: u64,
     /// Identity of the pool's database where only the pool knows it (a database in memory).
     pub home: Option<String>,
-}
-
-/// Whether a transaction still is the one that was begun.
-#[derive(Debug)]
-pub enum Standing {
-    /// It is open; this is how others ask about it.
-    Open(Origin),
-    /// It was ended behind the back of its `CacheTx`.
-    Ended,
 }
 
 /// The part of [`Backend`] that only this crate may name.

@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_core::Cache;
-use cache_core::scope::{OpenScope, Recording, Savepoint, WriteScope};
+use cache_core::scope::{Nest, OpenScope, Recording, WriteScope};
 use sqlx::{Connection, Database, Pool, SqlSafeStr, SqlStr, Transaction};
 use tracing::Instrument;
 
@@ -113,8 +113,7 @@ impl<'c, DB: Backend> CacheTx<'c, DB> {
         let recording = self.recording.clone();
         let cache = self.cache.clone();
         let transaction = Connection::begin(&mut **self).await?;
-        let nest =
-            Nest { savepoint: recording.savepoint(), recording: recording.clone(), state: Nesting::Open };
+        let nest = recording.nest();
         Ok(CacheTx { held: Held::Nested(transaction, nest), recording, cache })
     }
 
@@ -136,9 +135,9 @@ impl<'c, DB: Backend> CacheTx<'c, DB> {
                 commit::run(transaction, self.cache, self.recording, label).await
             }
             Held::Nested(transaction, mut nest) => {
-                nest.release();
+                nest.releasing();
                 transaction.commit().await?;
-                nest.state = Nesting::Released;
+                nest.released();
                 Ok(())
             }
         }
@@ -182,40 +181,6 @@ impl<DB: Backend> Drop for Owned<DB> {
     fn drop(&mut self) {
         if let Some(transaction) = self.0.take() {
             DB::drop_unfinished(transaction);
-        }
-    }
-}
-
-/// Keeps the recording in step with a savepoint, however that ends.
-struct Nest {
-    recording: Recording,
-    savepoint: Savepoint,
-    state: Nesting,
-}
-
-#[derive(PartialEq, Eq)]
-enum Nesting {
-    Open,
-    Releasing,
-    Released,
-}
-
-impl Nest {
-    /// Before the statement, not after it: a release that was carried out but never acknowledged must leave what the
-    /// savepoint still owes with its parent.
-    fn release(&mut self) {
-        self.recording.release(self.savepoint);
-        self.state = Nesting::Releasing;
-    }
-}
-
-impl Drop for Nest {
-    fn drop(&mut self) {
-        match self.state {
-            Nesting::Open => self.recording.roll_back(self.savepoint),
-            // Neither released nor certainly undone: its values must not be installed.
-            Nesting::Releasing => self.recording.used(),
-            Nesting::Released => {}
         }
     }
 }

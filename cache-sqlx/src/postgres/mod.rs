@@ -5,13 +5,14 @@ mod origin;
 
 use std::sync::Arc;
 
+use cache_core::commit::Standing;
 use cache_core::heal::Healer;
 pub use heal::PgHealer;
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, SqlSafeStr, SqlStr, Transaction};
 
 use self::origin::PgOrigin;
-use crate::backend::{Engine, Label, Standing};
+use crate::backend::{Engine, Label};
 use crate::read::is_final;
 
 /// A cache-aware transaction on Postgres.

@@ -5,13 +5,14 @@ mod identity;
 
 use std::sync::Arc;
 
+use cache_core::commit::Standing;
 use cache_core::heal::Healer;
 use cache_core::store::Origin;
 pub use heal::SqliteHealer;
 use sqlx::sqlite::{SqliteConnection, SqliteError};
 use sqlx::{SqlSafeStr, SqlStr, Sqlite, SqlitePool, Transaction};
 
-use crate::backend::{Engine, Label, Standing};
+use crate::backend::{Engine, Label};
 
 /// A cache-aware transaction on SQLite.
 pub type SqliteTx<'c> = crate::CacheTx<'c, Sqlite>;
