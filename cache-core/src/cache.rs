@@ -73,7 +73,8 @@ impl Cache {
     /// An empty recording for a transaction that is about to begin. For authors of scopes such as `cache_sqlx::CacheTx`.
     #[must_use]
     pub fn recording(&self) -> Recording {
-        Recording::new(self.0.namespace.clone())
+        let recording = Recording::new(self.0.namespace.clone());
+        if self.0.settings.faults.forgets_subjects { recording.forgetting() } else { recording }
     }
 
     /// Fences what a transaction changes. Call it when the transaction has done everything but commit; commit only if it

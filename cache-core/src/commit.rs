@@ -5,6 +5,8 @@
 //! adapter for a database library says by [`OpenTransaction`] how its transactions are asked and ended, calls [`run`] in a
 //! task that a caller who goes away does not cancel, and turns [`CommitError`] into the error its users know.
 
+mod faults;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
@@ -147,17 +149,21 @@ pub async fn run<T: OpenTransaction>(
         if !transaction.is_open().await.map_err(CommitError::Database)? {
             return ended_elsewhere(transaction, &cache, writes).await;
         }
-        return transaction.commit().await.map_err(
-            |(Uncommitted::Undone(error) | Uncommitted::Unknown(error))| CommitError::Database(error),
-        );
+        return transaction.commit().await.map_err(Uncommitted::into_database);
     }
     let origin = match transaction.standing().await {
         Ok(Standing::Open(origin)) => origin,
         Ok(Standing::Ended) => return ended_elsewhere(transaction, &cache, writes).await,
         Err(unnamed) => return give_up(transaction, unnamed.into()).await,
     };
+    let broken = cache.0.settings.faults;
+    if broken.fences_late {
+        return faults::fence_late(transaction, &cache, writes, origin).await;
+    }
     let fenced = match cache.fence(writes, origin).await {
+        Ok(fenced) if broken.clears_early => return faults::clear_early(transaction, fenced).await,
         Ok(fenced) => fenced,
+        Err(_) if broken.commits_unfenced => return faults::commit(transaction).await,
         Err(error) => return give_up(transaction, CommitError::Unfenced(error)).await,
     };
     match transaction.commit().await {
@@ -167,9 +173,21 @@ pub async fn run<T: OpenTransaction>(
             Err(CommitError::Database(error))
         }
         Err(Uncommitted::Unknown(error)) => {
-            fenced.abandon();
+            if broken.lifts_unknown {
+                fenced.lift()
+            } else {
+                fenced.abandon()
+            }
             Err(CommitError::CommitUnknown(error))
         }
+    }
+}
+
+impl<E> Uncommitted<E> {
+    /// The error of a COMMIT that nothing covered depends on.
+    fn into_database(self) -> CommitError<E> {
+        let (Self::Undone(error) | Self::Unknown(error)) = self;
+        CommitError::Database(error)
     }
 }
 

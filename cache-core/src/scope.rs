@@ -109,6 +109,8 @@ pub struct Recording {
     state: Arc<Mutex<State>>,
     /// How often the connection had been used when this handle was made.
     since: u64,
+    /// Breaks a rule, for the test kit: a savepoint's rollback takes the subjects with it.
+    forgets: bool,
 }
 
 #[derive(Debug, Default)]
@@ -136,7 +138,12 @@ impl Recording {
     /// An empty recording whose subjects lie in this namespace.
     #[must_use]
     pub fn new(namespace: Namespace) -> Self {
-        Self { namespace, state: Arc::default(), since: 0 }
+        Self { namespace, state: Arc::default(), since: 0, forgets: false }
+    }
+
+    /// The same without the rule that a rollback keeps subjects.
+    pub(crate) fn forgetting(self) -> Self {
+        Self { forgets: true, ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -221,6 +228,9 @@ impl Recording {
         let mut state = self.lock();
         state.open.retain(|&id| id != savepoint.0);
         state.puts.clear();
+        if self.forgets {
+            state.subjects.clear();
+        }
         state.uncovered.retain(|lost| lost.1 != savepoint.0);
     }
 

@@ -59,6 +59,9 @@ impl Core {
         {
             return Vec::new();
         }
+        if self.settings.faults.heals_by_age {
+            return fences.iter().map(|fence| fence.writer).collect();
+        }
         let mut finished: Vec<_> = orphans.iter().map(|fence| fence.writer).collect();
         if others.is_empty() {
             return finished;

@@ -196,7 +196,7 @@ impl<O: Output> Reader<'_, O> {
     /// Loads while the entry still stands; if the loader fails, the entry is served.
     pub(super) async fn load_early<F: Future<Output = O>>(
         &self,
-        grant: Grant,
+        grant: Option<Grant>,
         standing: Option<Arc<ValueOf<O>>>,
         load: impl FnOnce() -> F,
     ) -> O {
@@ -204,7 +204,10 @@ impl<O: Output> Reader<'_, O> {
         match output.split() {
             Ok(payload) => {
                 let value = payload.share();
-                self.fill(grant, value.as_deref(), took).await;
+                let late = self.core.settings.faults.refreshes_by_set;
+                if let Some(grant) = if late { self.obtain_early().await } else { grant } {
+                    self.fill(grant, value.as_deref(), took).await;
+                }
                 Self::loaded(value)
             }
             Err(error) => {
@@ -220,6 +223,12 @@ impl<O: Output> Reader<'_, O> {
         let policy = &self.plan.state.site.policy;
         let lifetime = if value.is_some() { policy.ttl } else { policy.negative_ttl };
         let ttl = jittered(lifetime, policy.jitter, core.rng.unit());
+        let faults = core.settings.faults;
+        if let (true, Some(store)) = (faults.reads_tags_late, core.store())
+            && let Ok(found) = core.ask(store.get(&self.plan.key, &self.plan.tags)).await
+        {
+            grant.tags = found.tags;
+        }
         let (Some(store), Some(blob)) = (core.store(), self.encode(&grant, value, took, ttl)) else {
             return false;
         };
@@ -236,7 +245,9 @@ impl<O: Output> Reader<'_, O> {
         } else {
             counters.fills_refused.add()
         }
-        filled.stored && filled.epoch == grant.epoch && same_stamps(&grant.tags, &filled.tags)
+        filled.stored
+            && (filled.epoch == grant.epoch || faults.joins_other_epochs)
+            && (same_stamps(&grant.tags, &filled.tags) || faults.joins_moved_tags)
     }
 
     fn encode(

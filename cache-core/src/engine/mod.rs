@@ -56,8 +56,36 @@ impl Default for Settings {
 pub(crate) struct Faults {
     /// Callers take a flight's result whenever they arrived.
     pub(crate) joins_anytime: bool,
+    /// A flight is sealed when the answer to its fill is there.
+    pub(crate) seals_late: bool,
+    /// Callers who came while a load ran take its value although it was not stored.
+    pub(crate) joins_refused: bool,
+    /// They take it although it was stored in another epoch than the lease's.
+    pub(crate) joins_other_epochs: bool,
+    /// They take it although one of its tags has moved.
+    pub(crate) joins_moved_tags: bool,
+    /// An entry of any epoch is served.
+    pub(crate) serves_any_epoch: bool,
+    /// An early refresh asks for its lease after the load.
+    pub(crate) refreshes_by_set: bool,
+    /// Entries are stamped with generations that were read after the load.
+    pub(crate) reads_tags_late: bool,
+    /// Every fence that is old enough to be asked about is lifted.
+    pub(crate) heals_by_age: bool,
     /// A write returns as if its clear had been confirmed.
     pub(crate) clears_unconfirmed: bool,
+    /// A clear that found its fence gone is taken for any other.
+    pub(crate) ignores_lost_fences: bool,
+    /// The fence is set after COMMIT.
+    pub(crate) fences_late: bool,
+    /// The fence is lifted before COMMIT.
+    pub(crate) clears_early: bool,
+    /// What could not be fenced is committed.
+    pub(crate) commits_unfenced: bool,
+    /// The fence is lifted when the outcome of COMMIT is unknown.
+    pub(crate) lifts_unknown: bool,
+    /// A savepoint's rollback takes the subjects with it.
+    pub(crate) forgets_subjects: bool,
 }
 
 /// What one cache consists of.

@@ -13,7 +13,7 @@ use crate::breaker::Touched;
 use crate::codec;
 use crate::entry;
 use crate::flight::{self, Ending, Leader, Next, Role, Shared, Waiter};
-use crate::freshness::{self, Proof, Stage, Wanted, may_take};
+use crate::freshness::{self, Arrival, Proof, Stage, Wanted, may_take};
 use crate::key::{Namespace, Text};
 use crate::mode;
 use crate::output::{Output, Payload, ValueOf};
@@ -112,11 +112,13 @@ impl<O: Output> Reader<'_, O> {
         let counters = &self.plan.state.counters;
         if let Looked::Hit(alive) = self.look().await {
             if alive.value.is_some() { &counters.hits } else { &counters.negative_hits }.add();
-            if alive.due_early
-                && let Some(grant) = self.obtain_early().await
-            {
-                counters.refreshes.add();
-                return self.load_early(grant, alive.value, load).await;
+            if alive.due_early {
+                let late = self.core.settings.faults.refreshes_by_set;
+                let grant = if late { None } else { self.obtain_early().await };
+                if late || grant.is_some() {
+                    counters.refreshes.add();
+                    return self.load_early(grant, alive.value, load).await;
+                }
             }
             if let Some(output) = Self::hand_out(alive.value) {
                 return output;
@@ -145,10 +147,13 @@ impl<O: Output> Reader<'_, O> {
     pub(super) fn open(&self, found: &Found) -> Option<Alive<ValueOf<O>>> {
         let blob = found.blob.as_ref()?;
         let counters = &self.plan.state.counters;
-        let Ok((header, payload)) = entry::decode(blob) else {
+        let Ok((mut header, payload)) = entry::decode(blob) else {
             counters.undecodable.add();
             return None;
         };
+        if self.core.settings.faults.serves_any_epoch {
+            header.epoch = found.epoch;
+        }
         freshness::usable(&header, found, self.plan.wanted()).ok()?;
         let value = if header.negative { None } else { Some(self.decode(header.codec, &payload)?) };
         if value.is_none() && !O::Payload::NEGATIVE {
@@ -228,7 +233,7 @@ impl<O: Output> Reader<'_, O> {
         };
         match ending {
             Ending::Landed(value, proof) => {
-                if (may_take(arrival, proof) || self.core.settings.faults.joins_anytime)
+                if self.takes(arrival, proof)
                     && let Some(output) = Self::typed(value).and_then(Self::hand_out)
                 {
                     return Waited::Took(output);
@@ -243,6 +248,14 @@ impl<O: Output> Reader<'_, O> {
             Ending::Lost(in_a_row) if in_a_row >= 2 => Waited::LoadBeside(place().await),
             Ending::Lost(in_a_row) => Waited::EnterAgain(in_a_row),
         }
+    }
+
+    fn takes(&self, arrival: Arrival, proof: Proof) -> bool {
+        let faults = self.core.settings.faults;
+        let loaded = matches!(proof, Proof::Load { .. });
+        may_take(arrival, proof)
+            || faults.joins_anytime
+            || (faults.joins_refused && loaded && arrival.stage == Stage::Loading)
     }
 
     fn typed(value: Shared) -> Option<Option<Arc<ValueOf<O>>>> {
@@ -279,7 +292,10 @@ impl<O: Output> Reader<'_, O> {
             }
         };
         let value = payload.share();
-        leader.reaches(Stage::Sealed);
+        let late = self.core.settings.faults.seals_late;
+        if !late {
+            leader.reaches(Stage::Sealed);
+        }
         let filled = match grant {
             Some(grant) => self.fill(grant, value.as_deref(), took).await,
             None => false,

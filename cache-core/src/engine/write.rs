@@ -184,7 +184,7 @@ impl Fence {
         let mut retry = Retry::default();
         loop {
             let cleared = retry.until_done(&self, || self.clear_once(&store)).await;
-            if cleared.intact {
+            if cleared.intact || self.core.settings.faults.ignores_lost_fences {
                 return;
             }
             // Another id and no values: a second mark under the old one could meet its own clear.

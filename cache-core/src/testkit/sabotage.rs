@@ -3,22 +3,67 @@
 use crate::cache::Builder;
 
 /// A rule of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rule {
     /// A flight is sealed before its fill goes out, and a value is handed only to callers for whom it was provably current.
+    /// Without it: plain single-flight.
     SealedFlights,
+    /// A flight is sealed before its fill goes out. Without it: when the answer is there.
+    SealBeforeFill,
+    /// Who came while a load ran takes its value only if it was stored. Without it: also if a write came in between.
+    JoinStored,
+    /// Who came while a load ran takes its value only if it was stored in the epoch of its lease.
+    JoinOneEpoch,
+    /// Who came while a load ran takes its value only if no tag has moved since the lease.
+    JoinUnmovedTags,
+    /// An entry of another epoch is no entry.
+    EpochCompared,
+    /// An early refresh has its lease before it loads. Without it: a plain set after the load.
+    LeaseBeforeRefresh,
+    /// An entry carries the generations that its tags had before the load.
+    TagsBeforeLoad,
+    /// A fence with an origin is lifted only on the word of its database. Without it: when it is old enough to be asked about.
+    HealersAsked,
     /// A write returns only when the store confirmed its clear.
     ConfirmedClear,
+    /// A write whose fence was lost fences and clears everything once more.
+    LostFenceSetAgain,
+    /// Nothing becomes visible before it is fenced. Without it: invalidated after COMMIT.
+    FenceBeforeCommit,
+    /// The fence is lifted after COMMIT. Without it: before.
+    ClearAfterCommit,
+    /// What cannot be fenced is rolled back. Without it: committed.
+    NoFenceNoCommit,
+    /// The fence of a COMMIT whose outcome is unknown stays.
+    UnknownStaysFenced,
+    /// A savepoint that is rolled back leaves its subjects with the transaction.
+    RollbackKeepsSubjects,
 }
 
 impl Builder {
     /// Builds a cache that breaks a rule. For controls: a scripted interleaving must fail with it.
     pub fn without(mut self, rule: Rule) -> Self {
-        match rule {
-            Rule::SealedFlights => self.settings.faults.joins_anytime = true,
-            Rule::ConfirmedClear => self.settings.faults.clears_unconfirmed = true,
-        }
+        let faults = &mut self.settings.faults;
+        let fault = match rule {
+            Rule::SealedFlights => &mut faults.joins_anytime,
+            Rule::SealBeforeFill => &mut faults.seals_late,
+            Rule::JoinStored => &mut faults.joins_refused,
+            Rule::JoinOneEpoch => &mut faults.joins_other_epochs,
+            Rule::JoinUnmovedTags => &mut faults.joins_moved_tags,
+            Rule::EpochCompared => &mut faults.serves_any_epoch,
+            Rule::LeaseBeforeRefresh => &mut faults.refreshes_by_set,
+            Rule::TagsBeforeLoad => &mut faults.reads_tags_late,
+            Rule::HealersAsked => &mut faults.heals_by_age,
+            Rule::ConfirmedClear => &mut faults.clears_unconfirmed,
+            Rule::LostFenceSetAgain => &mut faults.ignores_lost_fences,
+            Rule::FenceBeforeCommit => &mut faults.fences_late,
+            Rule::ClearAfterCommit => &mut faults.clears_early,
+            Rule::NoFenceNoCommit => &mut faults.commits_unfenced,
+            Rule::UnknownStaysFenced => &mut faults.lifts_unknown,
+            Rule::RollbackKeepsSubjects => &mut faults.forgets_subjects,
+        };
+        *fault = true;
         self
     }
 }
