@@ -7,10 +7,12 @@
 //!
 //! * [`database_url`], [`fresh_database`] and [`redis_url`]: one shared server a process; `DATABASE_URL` and `REDIS_URL` win.
 //! * [`Postgres`], [`Redis`], [`Memcached`]: a server of one's own, to stop, restart, pause, resume and kill.
+//! * [`Cluster`]: six Redis servers that form one, with slots that move and masters that fail.
 //! * [`FaultProxy`]: stands before a server; counts what passes, and cuts, refuses, stalls, delays or swallows it.
 //!
-//! Everything here blocks its thread, for a second at most once servers are installed. Unix only.
+//! Everything here blocks its thread, for a second at most once servers are installed (a [`Cluster`]: some seconds). Unix only.
 
+mod cluster;
 mod error;
 mod find;
 mod folder;
@@ -27,6 +29,7 @@ mod shared;
 mod url;
 mod user;
 
+pub use cluster::Cluster;
 pub use error::Error;
 pub use memcached::Memcached;
 pub use postgres::{Postgres, PostgresOptions};
