@@ -225,7 +225,8 @@ impl<O: Output> Reader<'_, O> {
         let ttl = jittered(lifetime, policy.jitter, core.rng.unit());
         let faults = core.settings.faults;
         if let (true, Some(store)) = (faults.reads_tags_late, core.store())
-            && let Ok(found) = core.ask(store.get(&self.plan.key, &self.plan.tags)).await
+            && let Ok(found) =
+                core.ask(&self.plan.touched(store), store.get(&self.plan.key, &self.plan.tags)).await
         {
             grant.tags = found.tags;
         }
