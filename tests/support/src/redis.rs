@@ -1,6 +1,10 @@
 //! A private Redis (or Valkey) server.
 
-use std::{ffi::OsString, net::SocketAddr};
+use std::{
+    ffi::OsString,
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Error, find,
@@ -22,12 +26,14 @@ use crate::{
 #[derive(Debug)]
 pub struct Redis {
     instance: Instance,
+    tls: Option<PathBuf>,
 }
 
 /// How a [`Redis`] differs from a plain one without persistence.
 #[derive(Clone, Debug, Default)]
 pub struct RedisOptions {
     arguments: Vec<OsString>,
+    tls: Option<PathBuf>,
 }
 
 impl RedisOptions {
@@ -35,6 +41,14 @@ impl RedisOptions {
     #[must_use]
     pub fn args<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Speaks TLS only. The folder holds `cert.pem` and `key.pem` of the server, and `ca.pem`, which clients trust; clients
+    /// need no certificate unless `--tls-auth-clients` says so.
+    #[must_use]
+    pub fn tls(mut self, folder: &Path) -> Self {
+        self.tls = Some(folder.to_owned());
         self
     }
 
@@ -49,25 +63,29 @@ impl RedisOptions {
         let folder = Folder::new("cache_redis")?;
         let watchdog = Watchdog::start(folder.path(), "KILL")?;
         let home = folder.path().as_os_str().to_owned();
+        let is_ready = if self.tls.is_some() { is_listening } else { is_ready };
+        let tls = self.tls.clone();
         let recipe = Recipe {
             name: "Redis",
             program,
             user: None,
             arguments: Box::new(move |port| {
-                let mut arguments: Vec<OsString> = [
-                    "--bind",
-                    "127.0.0.1",
-                    "--daemonize",
-                    "no",
-                    "--save",
-                    "",
-                    "--appendonly",
-                    "no",
-                    "--port",
-                ]
-                .map(OsString::from)
-                .into();
-                arguments.extend([port.to_string().into(), "--dir".into(), home.clone()]);
+                let fixed = ["--bind", "127.0.0.1", "--daemonize", "no", "--save", "", "--appendonly", "no"];
+                let mut arguments: Vec<OsString> = fixed.map(OsString::from).into();
+                arguments.extend(["--dir".into(), home.clone()]);
+                match &self.tls {
+                    None => arguments.extend(["--port".into(), port.to_string().into()]),
+                    Some(folder) => {
+                        let fixed =
+                            ["--port", "0", "--tls-auth-clients", "no", "--tls-port", &port.to_string()];
+                        arguments.extend(fixed.map(OsString::from));
+                        for (option, file) in
+                            [("cert-file", "cert.pem"), ("key-file", "key.pem"), ("ca-cert-file", "ca.pem")]
+                        {
+                            arguments.extend([format!("--tls-{option}").into(), folder.join(file).into()]);
+                        }
+                    }
+                }
                 arguments.extend(self.arguments.iter().cloned());
                 arguments
             }),
@@ -75,7 +93,7 @@ impl RedisOptions {
             stop_signal: "TERM",
             quit_signal: "KILL",
         };
-        Ok(Redis { instance: Instance::start(recipe, folder, watchdog)? })
+        Ok(Redis { instance: Instance::start(recipe, folder, watchdog)?, tls })
     }
 }
 
@@ -97,7 +115,10 @@ impl Redis {
     /// The URL of its database 0.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://{}/0", self.address())
+        match &self.tls {
+            None => format!("redis://{}/0", self.address()),
+            Some(folder) => format!("rediss://{}/0?ca={}", self.address(), folder.join("ca.pem").display()),
+        }
     }
 
     /// Where it listens. Stays the same over a restart.
@@ -144,4 +165,9 @@ impl Redis {
 /// A password set by an option is not ours to know: being asked for it is an answer too.
 fn is_ready(port: u16) -> bool {
     port::ask::<5>(port, b"PING\r\n").is_ok_and(|answer| answer == *b"+PONG" || answer == *b"-NOAU")
+}
+
+/// A server that speaks TLS answers nothing that can be asked here.
+fn is_listening(port: u16) -> bool {
+    TcpStream::connect(port::local(port)).is_ok()
 }

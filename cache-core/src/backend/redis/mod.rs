@@ -13,6 +13,7 @@
 
 mod address;
 mod commands;
+mod dial;
 mod error;
 mod identity;
 mod link;
@@ -22,6 +23,11 @@ mod open;
 mod reply;
 mod script;
 mod source;
+#[cfg(feature = "redis-tls")]
+mod tls;
+#[cfg(not(feature = "redis-tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 
 use std::fmt;
 use std::sync::Arc;

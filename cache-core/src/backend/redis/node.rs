@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::address::Access;
+use super::dial::Dialer;
 use super::error::{Refusal, unavailable};
 use super::identity::Mode;
 use super::link::Link;
@@ -36,6 +37,7 @@ pub(super) struct Place {
     /// How the log and errors call it; without secrets.
     pub(super) name: String,
     pub(super) source: Source,
+    pub(super) dialer: Dialer,
     pub(super) access: Access,
     pub(super) mode: Mode,
 }
@@ -95,8 +97,7 @@ enum Current {
 
 impl Shared {
     async fn open(&self) -> Result<Opened, Refusal> {
-        let Place { source, access, mode, .. } = &self.place;
-        open(&source.endpoint().await?, access, *mode, self.clock.clone()).await
+        open(&self.place.source.endpoint().await?, &self.place, self.clock.clone()).await
     }
 
     fn set(&self, current: Current) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::address::{Target, Topology};
+use super::dial::Dialer;
 use super::identity::Mode;
 use super::link::Link;
 use super::node::{FirstAttempt, Node, Place};
@@ -26,16 +27,14 @@ impl Nodes {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Result<(Self, FirstAttempt), String> {
-        if target.access.tls.is_some() {
-            return Err("TLS is not supported yet".into());
-        }
+        let dialer = Dialer::new(target.access.tls.as_ref())?;
         let source = match &target.topology {
             Topology::Server(server) => Source::Fixed(server.clone()),
             Topology::Sentinel { .. } => return Err("Sentinel is not supported yet".into()),
             Topology::Cluster { .. } => return Err("Redis Cluster is not supported yet".into()),
         };
         let access = target.access.clone();
-        let place = Place { name: target.to_string(), source, access, mode: Mode::Standalone };
+        let place = Place { name: target.to_string(), source, dialer, access, mode: Mode::Standalone };
         let (node, first) = Node::start(place, clock, rng);
         Ok((Self::One(node), first))
     }

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, ServerError, Value, cmd};
-use tokio::net::TcpStream;
+use redis::{Pipeline, ServerError, Value, cmd};
 use tokio::task::JoinHandle;
 
 use super::address::{Access, Endpoint, Login};
+use super::dial::Dialled;
 use super::error::{Fault, Refusal};
-use super::identity::{self, Info, Mode};
+use super::identity::{self, Info};
 use super::link::{Link, Step};
+use super::node::Place;
 use super::{reply, script};
 use crate::subject::Epoch;
 use crate::time::Clock;
-
-/// Commands that may wait for the connection's task; more callers than that wait for their turn.
-const QUEUE: usize = 1024;
 
 /// A connection nobody has used yet; closed when dropped, whoever still holds the link.
 #[derive(Debug)]
@@ -35,56 +32,32 @@ impl Drop for Opened {
     }
 }
 
-/// Aborts a task unless it was taken over.
-struct Driver(Option<JoinHandle<()>>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
-        }
-    }
-}
-
 /// Connects, logs in, reads the server's identity and loads the scripts.
-pub(super) async fn open(
-    server: &Endpoint,
-    access: &Access,
-    mode: Mode,
-    clock: Arc<dyn Clock>,
-) -> Result<Opened, Refusal> {
-    let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(away)?;
-    stream.set_nodelay(true).map_err(away)?;
-    // Credentials are sent below: the client would hide the server's own words.
-    let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(QUEUE);
-    let opened = MultiplexedConnection::new_with_config(&settings, stream, config).await;
-    let (mut connection, driver) = opened.map_err(lost)?;
-    let mut driver = Driver(Some(tokio::spawn(driver)));
-
-    let questions = questions(access);
+pub(super) async fn open(server: &Endpoint, place: &Place, clock: Arc<dyn Clock>) -> Result<Opened, Refusal> {
+    let Dialled { mut connection, driver } = place.dialer.dial(server).await?;
+    let questions = questions(&place.access);
     let asked = clock.monotonic();
-    let replies = connection.send_packed_commands(&questions, 0, questions.len()).await.map_err(lost)?;
+    let replies = connection.send_packed_commands(&questions, 0, questions.len()).await;
+    let replies = replies.map_err(|error| place.dialer.silenced(&error))?;
+    // AUTH only has to be accepted.
+    let answers = replies.iter().skip(usize::from(place.access.login.is_some()));
+    // A sentinel or a node of a cluster refuses some of the questions; that it is one is the better reason.
+    if let Some(Ok(server)) = answers.clone().next().map(text) {
+        identity::is_usable(Info(server), place.mode)?;
+    }
     for (reply, question) in replies.iter().zip(questions.cmd_iter()) {
         if let Value::ServerError(error) = reply {
             return Err(refused(error, question));
         }
     }
-    // The last four; what came before has only to be accepted.
-    let answers = replies.len().checked_sub(4).and_then(|at| replies.get(at..));
-    let Some([server, replication, memory, time]) = answers else {
+    let [server, replication, memory, time] = answers.take(4).collect::<Vec<_>>()[..] else {
         return Err(Refusal::Away("it answered less than it was asked".into()));
     };
-    let server = text(server)?;
-    identity::is_usable(Info(server), mode)?;
-    let epoch = identity::epoch(Info(server), Info(text(replication)?))?;
+    let epoch = identity::epoch(Info(text(server)?), Info(text(replication)?))?;
     let evicts_fences = identity::evicts_fences(Info(text(memory)?)).map(str::to_owned);
     let link = Arc::new(Link::new(connection, epoch, clock));
     link.tells(reply::time(time).map_err(|error| Refusal::Away(error.to_string()))?, asked);
-    match driver.0.take() {
+    match driver.take() {
         Some(driver) => Ok(Opened { link, driver, evicts_fences }),
         None => Err(Refusal::Away("the connection was closed".into())),
     }
@@ -95,16 +68,16 @@ fn questions(access: &Access) -> Pipeline {
     if let Some(Login { user, password }) = &access.login {
         pipeline.cmd("AUTH").arg(user).arg(password);
     }
+    for section in ["server", "replication", "memory"] {
+        pipeline.cmd("INFO").arg(section);
+    }
+    pipeline.cmd("TIME");
     if access.database != 0 {
         pipeline.cmd("SELECT").arg(access.database);
     }
     for script in script::all() {
         pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
     }
-    for section in ["server", "replication", "memory"] {
-        pipeline.cmd("INFO").arg(section);
-    }
-    pipeline.cmd("TIME");
     pipeline
 }
 
@@ -159,12 +132,4 @@ fn refused(error: &ServerError, question: &redis::Cmd) -> Refusal {
         }
         _ => Refusal::Away(format!("it refused {name}: {} {details}", error.code())),
     }
-}
-
-fn away(error: std::io::Error) -> Refusal {
-    Refusal::Away(error.to_string())
-}
-
-fn lost(error: RedisError) -> Refusal {
-    Refusal::Away(error.to_string())
 }
