@@ -8,7 +8,7 @@
 //! * [`database_url`], [`fresh_database`] and [`redis_url`]: one shared server a process; `DATABASE_URL` and `REDIS_URL` win.
 //! * [`Postgres`], [`Redis`], [`Memcached`]: a server of one's own, to stop, restart, pause, resume and kill.
 //! * [`Cluster`]: six Redis servers that form one, with slots that move and masters that fail.
-//! * [`FaultProxy`]: stands before a server; counts what passes, and cuts, refuses, stalls, delays or swallows it.
+//! * [`FaultProxy`]: stands before a server; counts what passes, and cuts, refuses, stalls, delays or swallows it, at once or when a [`Snare`] springs.
 //!
 //! Everything here blocks its thread, for a second at most once servers are installed (a [`Cluster`]: some seconds). Unix only.
 
@@ -33,7 +33,7 @@ pub use cluster::Cluster;
 pub use error::Error;
 pub use memcached::Memcached;
 pub use postgres::{Postgres, PostgresOptions};
-pub use proxy::{FaultProxy, Traffic};
+pub use proxy::{FaultProxy, Snare, Traffic};
 pub use random::unique_name;
 pub use redis::{Redis, RedisOptions};
 pub use shared::{database_url, fresh_database, redis_url};

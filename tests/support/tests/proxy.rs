@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cache_test_support::FaultProxy;
+use cache_test_support::{FaultProxy, Snare};
 
 /// An echo server that counts the bytes it has got; its thread ends with the test program.
 struct Echo {
@@ -237,4 +237,45 @@ fn a_dropped_proxy_leaves_nothing_behind() {
     drop(proxy);
     assert!(has_ended(&mut stream));
     assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_swallowed_connection_stays_open_and_silent_while_new_ones_work() {
+    let (echo, proxy, mut stream) = setting();
+    assert_eq!(echoed(&mut stream, "one").unwrap(), "one");
+    assert_eq!(proxy.swallow(), 1);
+    stream.write_all(b"two").unwrap();
+    assert!(is_silent(&mut stream));
+    assert_eq!(echoed(&mut client(&proxy), "three").unwrap(), "three");
+    assert_eq!(echo.got.load(SeqCst), 8, "what was swallowed never came to the server");
+    proxy.calm().unwrap();
+    assert!(has_ended(&mut stream));
+}
+
+#[test]
+fn a_snare_breaks_one_connection_before_or_after_the_server_got_the_bytes() {
+    let (echo, proxy, mut stream) = setting();
+    proxy.set_snare(Snare::BeforeRequest(b"COMMIT".into()));
+    assert_eq!(echoed(&mut stream, "BEGIN").unwrap(), "BEGIN");
+    assert!(echoed(&mut stream, "COMMIT").is_err());
+    assert_eq!((proxy.snared(), echo.got.load(SeqCst)), (1, 5));
+
+    let mut stream = client(&proxy);
+    assert_eq!(echoed(&mut stream, "COMMIT").unwrap(), "COMMIT", "it springs once");
+    proxy.set_snare(Snare::AfterRequest(b"COMMIT".into()));
+    let _ = echoed(&mut stream, "COMMIT");
+    eventually("the server got it all the same", || echo.got.load(SeqCst) == 17);
+    assert!(has_ended(&mut stream));
+    assert_eq!(proxy.snared(), 2);
+}
+
+#[test]
+fn half_a_reply_comes_and_then_the_end() {
+    let (_echo, proxy, mut stream) = setting();
+    proxy.set_snare(Snare::MidReply);
+    stream.write_all(b"12345678").unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert_eq!(answer, b"1234");
+    assert_eq!(proxy.open_connections(), 0);
 }

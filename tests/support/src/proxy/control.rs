@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Protocol, Traffic, pump};
+use super::{
+    Protocol, Traffic, pump,
+    snare::{Snare, Sprung},
+};
 
 const LOG: usize = 10_000;
 
@@ -18,6 +21,8 @@ pub(super) struct Faults {
     pub(super) is_stalled: bool,
     pub(super) drops_replies: bool,
     pub(super) delay: Duration,
+    /// What the next connection that goes into it is broken by.
+    pub(super) snare: Option<Snare>,
 }
 
 /// Which way bytes go.
@@ -53,6 +58,7 @@ struct State {
     links: HashMap<u64, Link>,
     next_link: u64,
     traffic: Traffic,
+    snared: u64,
     log: VecDeque<Arc<str>>,
     by_name: HashMap<Arc<str>, u64>,
 }
@@ -70,6 +76,8 @@ struct Link {
     client: TcpStream,
     server: TcpStream,
     has_lost_replies: bool,
+    /// Nothing passes any more, either way, and nobody is told.
+    is_swallowed: bool,
     open_directions: u8,
 }
 
@@ -91,6 +99,7 @@ impl Control {
             links: HashMap::new(),
             next_link: 0,
             traffic: Traffic::default(),
+            snared: 0,
             log: VecDeque::new(),
             by_name: HashMap::new(),
         };
@@ -143,7 +152,8 @@ impl Control {
             let id = state.next_link;
             state.next_link += 1;
             state.traffic.connections += 1;
-            let link = Link { client, server, has_lost_replies: false, open_directions: 2 };
+            let link =
+                Link { client, server, has_lost_replies: false, is_swallowed: false, open_directions: 2 };
             state.links.insert(id, link);
             id
         };
@@ -167,6 +177,19 @@ impl Control {
         Instant::now() + state.faults.delay
     }
 
+    /// Whether these bytes go into the snare, which is gone then.
+    pub(super) fn spring(&self, direction: Direction, bytes: &[u8]) -> Option<Sprung> {
+        let mut state = self.state();
+        let sprung = state.faults.snare.as_ref()?.sprung_by(direction, bytes)?;
+        state.faults.snare = None;
+        state.snared += 1;
+        Some(sprung)
+    }
+
+    pub(super) fn snared(&self) -> u64 {
+        self.state().snared
+    }
+
     pub(super) fn count_command(&self, name: &str) {
         let mut state = self.state();
         let name = match state.by_name.get_key_value(name) {
@@ -188,7 +211,9 @@ impl Control {
             let State { faults, links, .. } = &mut *state;
             let Some(link) = links.get_mut(&link) else { return Turn::Gone };
             let now = Instant::now();
-            if faults.is_stalled {
+            if link.is_swallowed {
+                return Turn::Discard;
+            } else if faults.is_stalled {
                 state = self.wait(state);
             } else if now < due {
                 state = self.changed.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0;
@@ -223,6 +248,17 @@ impl Control {
     pub(super) fn pass_replies(&self) {
         self.change(|faults| faults.drops_replies = false);
         self.cut_where(|_, has_lost_replies| has_lost_replies);
+    }
+
+    /// Tells how many connections there were to swallow.
+    pub(super) fn swallow(&self) -> usize {
+        let mut state = self.state();
+        for link in state.links.values_mut() {
+            link.is_swallowed = true;
+            link.has_lost_replies = true;
+        }
+        self.changed.notify_all();
+        state.links.len()
     }
 
     fn cut_where(&self, wanted: impl Fn(u64, bool) -> bool) {

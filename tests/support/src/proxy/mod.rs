@@ -4,6 +4,7 @@
 mod control;
 mod pump;
 mod resp;
+mod snare;
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
@@ -13,6 +14,7 @@ use std::{
 };
 
 use self::control::Control;
+pub use self::snare::Snare;
 use crate::{Error, port, process, url};
 
 /// A proxy in front of one server; its connections end when it is dropped.
@@ -197,11 +199,34 @@ impl FaultProxy {
         self.control.pass_replies();
     }
 
+    /// Nothing passes any more on the connections that are open now, either way, and neither end is told: half-open
+    /// connections. New ones are not affected. Tells how many there were; they are cut by [`pass_replies`](Self::pass_replies).
+    pub fn swallow(&self) -> usize {
+        self.control.swallow()
+    }
+
+    /// Breaks the next connection on which this happens, once; replaces a snare that waits.
+    pub fn set_snare(&self, snare: Snare) {
+        self.control.change(|faults| faults.snare = Some(snare));
+    }
+
+    /// Takes a snare away that waits.
+    pub fn lift_snare(&self) {
+        self.control.change(|faults| faults.snare = None);
+    }
+
+    /// How many connections were broken by a snare.
+    #[must_use]
+    pub fn snared(&self) -> u64 {
+        self.control.snared()
+    }
+
     /// Ends every fault.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
     pub fn calm(&self) -> Result<(), Error> {
+        self.lift_snare();
         self.pass_replies();
         self.delay(Duration::ZERO);
         self.flow();

@@ -15,6 +15,7 @@ use std::{
 use super::{
     control::{Control, Direction, Turn},
     resp::Requests,
+    snare::Sprung,
 };
 
 const CHUNK: usize = 16 * 1024;
@@ -24,6 +25,7 @@ const HELD: usize = 1024;
 struct Chunk {
     due: Instant,
     bytes: Vec<u8>,
+    sprung: Option<Sprung>,
 }
 
 pub(super) fn start(control: Arc<Control>, link: u64, direction: Direction, from: TcpStream, to: TcpStream) {
@@ -42,19 +44,21 @@ fn read(control: &Control, direction: Direction, mut from: TcpStream, chunks: &S
             requests.feed(&bytes, |name| control.count_command(name));
         }
         let due = control.arrived(direction, length);
-        if chunks.send(Chunk { due, bytes }).is_err() {
+        let sprung = control.spring(direction, &bytes);
+        if chunks.send(Chunk { due, bytes, sprung }).is_err() {
             return;
         }
     }
 }
 
 fn write(control: &Control, link: u64, direction: Direction, mut to: TcpStream, chunks: &Receiver<Chunk>) {
-    for Chunk { due, bytes } in chunks {
+    for Chunk { due, bytes, sprung } in chunks {
         match control.turn(link, direction, due) {
             Turn::Gone => return,
             Turn::Discard => {}
             Turn::Forward => {
-                if to.write_all(&bytes).is_err() {
+                let passes = sprung.map_or(bytes.len(), |sprung| sprung.passes(bytes.len()));
+                if to.write_all(&bytes[..passes]).is_err() || sprung.is_some() {
                     return control.broken(link);
                 }
             }
