@@ -3,8 +3,17 @@
 use std::process::{Command, Output};
 
 fn torture(line: &str) -> Output {
-    let tool = env!("CARGO_BIN_EXE_torture");
-    Command::new(tool).args(line.split_whitespace()).output().unwrap()
+    run(Command::new(env!("CARGO_BIN_EXE_torture")).args(line.split_whitespace()))
+}
+
+/// With servers of its own, which may be harmed.
+fn torture_privately(line: &str) -> Output {
+    let mut tool = Command::new(env!("CARGO_BIN_EXE_torture"));
+    run(tool.args(line.split_whitespace()).env_remove("REDIS_URL").env_remove("DATABASE_URL"))
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap()
 }
 
 /// A number of a flat JSON object.
@@ -39,8 +48,49 @@ fn fresh_keeps_every_promise_while_writers_are_killed_and_cache_aside_breaks_the
 fn a_level_on_its_own_is_one_line_and_a_table_without_json() {
     let output = torture("--level aside --seconds 3 --crash 0 --instances 2 --write-pause-ms 20");
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.starts_with("level                 aside\nnemesis               none\n"), "{said}");
+    assert!(
+        said.starts_with(
+            "level                 aside\nnemesis               none\nstrikes               0\n"
+        ),
+        "{said}"
+    );
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn fresh_keeps_what_it_promises_under_faults_of_every_kind() {
+    // One of the processes, one of the network, one that loses fences, one of the database.
+    let names = ["kill-readers", "cut", "flush", "stuck-commit"];
+    let line = format!("--nemesis {} --seconds 3 --instances 2 --write-pause-ms 30 --json", names.join(","));
+    let output = torture_privately(&line);
+    let (said, complaints) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines.len(), names.len() + 1, "{said}{complaints}");
+    for (outcome, name) in lines.iter().zip(names) {
+        assert!(outcome.contains(&format!("\"nemesis\":\"{name}\"")), "{said}");
+        let excused = if name == "flush" { "AD" } else { "ABCD" };
+        assert!(outcome.contains(&format!("\"judged\":\"{excused}\"")), "{said}");
+        for field in ["strikes", "reads", "writes", "rest_reads"] {
+            assert!(number(outcome, field) > 0, "{field}: {said}{complaints}");
+        }
+        assert_eq!(number(outcome, "stale_after_return"), 0, "{said}{complaints}");
+        assert_eq!(number(outcome, "stale_at_rest"), 0, "{said}{complaints}");
+    }
+    assert!(number(lines[names.len()], "stale_after_return") > 0, "the control: {said}");
+    assert!(output.status.success(), "{complaints}");
+}
+
+#[test]
+fn a_server_that_is_not_ours_is_not_harmed() {
+    let mut tool = Command::new(env!("CARGO_BIN_EXE_torture"));
+    tool.args(["--nemesis", "slow,flush,evict"]).env("REDIS_URL", "redis://127.0.0.1:1");
+    let output = run(&mut tool);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "error: flush, evict would harm the server that REDIS_URL names: unset REDIS_URL, and private ones are started\n"
+    );
 }
 
 #[test]

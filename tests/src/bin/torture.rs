@@ -7,9 +7,10 @@ use std::{
 };
 
 use cache_tests::torture::{
-    self,
+    self, News,
     instance::{self, ARGUMENT, Assignment},
-    options::{self, HELP, Options, Request},
+    options::{self, Format, Level, Options, Request},
+    report::{Outcome, Summary},
 };
 
 /// Broken promises.
@@ -27,7 +28,7 @@ async fn main() -> ExitCode {
         },
         _ => match options::parse(arguments) {
             Ok(Request::Help) => {
-                print!("{HELP}");
+                print!("{}", options::help());
                 Ok(ExitCode::SUCCESS)
             }
             Ok(Request::Run(options)) => run(&options).await,
@@ -42,19 +43,51 @@ async fn main() -> ExitCode {
 
 async fn run(options: &Options) -> Result<ExitCode, String> {
     let mut status = ExitCode::SUCCESS;
-    torture::run(options, |outcome| {
-        let told = if options.json { outcome.to_json() } else { outcome.to_table() };
-        // Whoever stopped listening still gets the exit status.
-        let _ = writeln!(io::stdout(), "{told}");
-        if let Some(fault) = outcome.fault() {
-            status = ExitCode::from(BROKEN);
-            eprintln!("error: {fault}");
-            if outcome.options.level == options::Level::Fresh {
-                eprint!("{}", outcome.violations());
-                outcome.logs.iter().for_each(|logs| eprintln!("logs: {}", logs.display()));
+    let mut summary = Summary::default();
+    // One nemesis is told in full; of many, only a table of them all.
+    let in_full = options.nemeses.len() == 1 && options.format == Format::Text;
+    torture::run(options, |news| match news {
+        News::Begins(_, _, _) if in_full => {}
+        News::Begins(place, of, round) => eprintln!("==> {place}/{of} {}", told(round)),
+        News::Ended(outcome) => {
+            summary.add(outcome);
+            match options.format {
+                Format::Json => print(&outcome.to_json()),
+                _ if in_full => print(&outcome.to_table()),
+                _ => eprintln!("    {}", outcome.to_line()),
+            }
+            if let Some(fault) = outcome.fault() {
+                status = ExitCode::from(BROKEN);
+                explain(outcome, &fault);
             }
         }
     })
     .await?;
+    match options.format {
+        Format::Text if !in_full => print(&summary.to_text()),
+        Format::Markdown => print(&summary.to_markdown()),
+        Format::Text | Format::Json => {}
+    }
     Ok(status)
+}
+
+fn told(round: &Options) -> String {
+    let (nemesis, seconds) = (round.nemesis(), round.time.as_secs());
+    match round.level {
+        Level::Fresh => format!("{}, {seconds} s: {} (seed {})", nemesis.name, nemesis.does, round.seed),
+        Level::Aside => format!("plain cache-aside, {seconds} s: the control"),
+    }
+}
+
+fn explain(outcome: &Outcome, fault: &str) {
+    eprintln!("error: {fault}");
+    if outcome.options.level == Level::Fresh {
+        eprint!("{}", outcome.violations());
+        outcome.logs.iter().for_each(|logs| eprintln!("logs: {}", logs.display()));
+    }
+}
+
+/// Whoever stopped listening still gets the exit status.
+fn print(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
 }

@@ -14,7 +14,9 @@ use cache_sqlx::PgTx;
 
 use super::{
     instance::Answer,
+    pending::{Accounted, Pending},
     reaper::{Deadly, Reaper},
+    row::Row,
     rows,
     rows::Rows,
 };
@@ -47,23 +49,24 @@ impl Fresh {
         url: &str,
         namespace: &str,
         reaper: Arc<Reaper>,
+        pending: Arc<Pending>,
     ) -> Result<Self, cache_core::BuildError> {
-        let store = Deadly::new(RedisStore::connect(url).await?, reaper);
+        let store = Deadly::new(Accounted::new(RedisStore::connect(url).await?, pending), reaper);
         let cache = Cache::builder(namespace).store(store).build()?;
         cache_sqlx::heal(&cache, &rows.pool);
         Ok(Self { rows, cache })
     }
 
     #[cached(key = "hot:<key>", ttl = "1h", ignores = [pause, loaded])]
-    async fn row(&self, key: u16, pause: Duration, loaded: &AtomicBool) -> sqlx::Result<u32> {
+    async fn row(&self, key: u16, pause: Duration, loaded: &AtomicBool) -> sqlx::Result<Row> {
         loaded.store(true, Relaxed);
-        self.rows.load(key, pause).await
+        self.rows.load(key, pause).await.map(Row::new)
     }
 
     #[cached(key = "view:<key>", ttl = "1h", tags = ["hots:<key>"], ignores = [pause, loaded])]
-    async fn view(&self, key: u16, pause: Duration, loaded: &AtomicBool) -> sqlx::Result<u32> {
+    async fn view(&self, key: u16, pause: Duration, loaded: &AtomicBool) -> sqlx::Result<Row> {
         loaded.store(true, Relaxed);
-        self.rows.load(key, pause).await
+        self.rows.load(key, pause).await.map(Row::new)
     }
 
     /// A read of the entry that writes name, or (`tagged`) of the one that they reach through its tag.
@@ -72,26 +75,26 @@ impl Fresh {
     /// The loader's.
     pub async fn read(&self, key: u16, tagged: bool, pause: Duration) -> sqlx::Result<Answer> {
         let loaded = AtomicBool::new(false);
-        let version = match tagged {
+        let row = match tagged {
             true => self.view(key, pause, &loaded).await,
             false => self.row(key, pause, &loaded).await,
         }?;
-        Ok(Answer { version, loaded: loaded.into_inner() })
+        Ok(Answer { version: row.version(), loaded: loaded.into_inner() })
     }
 
     #[invalidates(key = "hot:<key>", tag = "hots:<key>", within = tx)]
-    async fn bump_within(&self, tx: &mut PgTx<'_>, key: u16) -> sqlx::Result<u32> {
-        rows::bump(tx, key).await
+    async fn bump_within(&self, tx: &mut PgTx<'_>, key: u16) -> sqlx::Result<Row> {
+        rows::bump(tx, key).await.map(Row::new)
     }
 
     #[invalidates(key = "hot:<key>", tag = "hots:<key>", begin = self.rows.pool)]
-    async fn bump(&self, tx: &mut PgTx<'_>, key: u16) -> sqlx::Result<u32> {
-        rows::bump(tx, key).await
+    async fn bump(&self, tx: &mut PgTx<'_>, key: u16) -> sqlx::Result<Row> {
+        rows::bump(tx, key).await.map(Row::new)
     }
 
     #[writes_through(key = "hot:<key>", tag = "hots:<key>", begin = self.rows.pool)]
-    async fn bump_through(&self, tx: &mut PgTx<'_>, key: u16) -> sqlx::Result<u32> {
-        rows::bump(tx, key).await
+    async fn bump_through(&self, tx: &mut PgTx<'_>, key: u16) -> sqlx::Result<Row> {
+        rows::bump(tx, key).await.map(Row::new)
     }
 
     /// A write.
@@ -99,15 +102,16 @@ impl Fresh {
     /// # Errors
     /// Those of the transaction.
     pub async fn write(&self, key: u16, way: Way) -> sqlx::Result<u32> {
-        match way {
+        let row = match way {
             Way::Within => {
                 let mut tx: PgTx<'_> = cache_sqlx::begin(&self.cache, &self.rows.pool).await?;
-                let version = self.bump_within(&mut tx, key).await?;
+                let row = self.bump_within(&mut tx, key).await?;
                 tx.commit().await?;
-                Ok(version)
+                row
             }
-            Way::Begin => self.bump(key).await,
-            Way::Through => self.bump_through(key).await,
-        }
+            Way::Begin => self.bump(key).await?,
+            Way::Through => self.bump_through(key).await?,
+        };
+        Ok(row.version())
     }
 }

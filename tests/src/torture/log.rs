@@ -10,7 +10,8 @@ use std::{
 
 use super::event::Event;
 
-const BUFFER: usize = 4096 * Event::SIZE;
+/// Few, since a process that is killed from outside takes them with it.
+const BUFFER: usize = 64 * Event::SIZE;
 
 /// The log of one process.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sqlx::PgPool;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
     event::{COORDINATOR, Event, Kind},
@@ -19,6 +19,9 @@ use crate::time::now;
 
 /// Between two looks: short beside a write, long enough to leave the database to the instances.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// How long the database may be away.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Looks at all rows again and again until it is told to stop.
 #[derive(Debug)]
@@ -48,10 +51,20 @@ impl Observer {
 
 async fn watch(pool: PgPool, stopped: Arc<AtomicBool>) -> sqlx::Result<Vec<Event>> {
     let (mut known, mut events) = (Vec::new(), Vec::new());
+    let mut last_answer = Instant::now();
     while !stopped.load(Relaxed) {
         let begin = now();
-        let versions = rows::versions(&pool).await?;
+        let versions = match rows::versions(&pool).await {
+            Ok(versions) => versions,
+            // It may be restarting; what is not seen accuses nobody.
+            Err(_) if last_answer.elapsed() < PATIENCE => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let end = now();
+        last_answer = Instant::now();
         known.resize(versions.len(), None);
         for ((key, version), known) in (0..).zip(versions).zip(&mut known) {
             if *known != Some(version) {

@@ -1,13 +1,17 @@
-//! One run at one level: table, processes, observers, verdict.
+//! One run at one level under one nemesis: table, processes, observers, verdict.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use cache_test_support::{fresh_database, redis_url, unique_name};
+use cache_test_support::unique_name;
+use sqlx::PgPool;
+use tokio::time::Instant;
 
 use super::{
     check::{self, Verdict},
     fleet::{Fleet, Orders},
+    ground::Servers,
     log,
+    nemesis::Driver,
     observer::Observer,
     options::Options,
     report::Outcome,
@@ -16,54 +20,44 @@ use super::{
 
 const OBSERVERS: usize = 2;
 
-/// Where the servers are; private ones end with this process.
-#[derive(Clone, Debug)]
-pub struct Servers {
-    /// A database of this run alone.
-    pub database: String,
-    /// Redis.
-    pub redis: String,
-}
+/// How long the database may need to end what dead processes left in it.
+const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 
-impl Servers {
-    /// Those that the environment names, else private ones.
-    ///
-    /// # Errors
-    /// When there are none and none can be started.
-    pub fn start() -> Result<Self, String> {
-        let database = fresh_database().map_err(|error| error.to_string())?;
-        let redis = redis_url().map_err(|error| error.to_string())?;
-        Ok(Self { database, redis })
-    }
-}
-
-/// Reads and writes for a while, and judges.
+/// Reads and writes for a while, under the first nemesis of the options, and judges.
 ///
 /// # Errors
 /// What kept the run from being judged.
-pub async fn run(servers: &Servers, options: &Options) -> Result<Outcome, String> {
+pub async fn run(servers: &mut Servers, options: &Options) -> Result<Outcome, String> {
     let database = |error: sqlx::Error| format!("Postgres: {error}");
-    let pool = rows::connect(&servers.database, u8::MAX).await.map_err(database)?;
+    let nemesis = options.nemesis();
+    let ground = Arc::new(servers.ground(nemesis, options.instances)?);
+    let pool = rows::connect(ground.database(), 64, "coordinator").await.map_err(database)?;
     rows::create(&pool, options.keys).await.map_err(database)?;
     let folder = Folder::new().map_err(|error| format!("cannot create a folder for logs: {error}"))?;
     let namespace = unique_name("torture");
     let orders = Orders { options: options.clone(), namespace, folder: folder.path.clone() };
 
     let fleet = waiting({
-        let servers = servers.clone();
-        move || Fleet::start(&servers, &orders)
+        let ground = ground.clone();
+        move || Fleet::start(&ground, &orders)
     })
     .await?;
     let observers: Vec<_> = (0..OBSERVERS).map(|_| Observer::start(pool.clone())).collect();
     fleet.go();
+    let driver = Driver::start(nemesis, ground.clone(), fleet.troops(), options.seed);
     tokio::time::sleep(options.time).await;
+    let strikes = waiting(move || driver.stop()).await?;
     let fleet = waiting(move || fleet.stop().map(|()| fleet)).await?;
+    settled(&pool).await?;
     let mut seen = Vec::new();
     for observer in observers {
         seen.extend(observer.stop().await.map_err(database)?);
     }
     let truth = rows::versions(&pool).await.map_err(database)?;
     let census = waiting(move || fleet.rest()).await?;
+    if rows::versions(&pool).await.map_err(database)? != truth {
+        return Err("the database changed while all was quiet".to_owned());
+    }
 
     let verdict = waiting({
         let folder = folder.path.clone();
@@ -76,8 +70,28 @@ pub async fn run(servers: &Servers, options: &Options) -> Result<Outcome, String
     }
     let must_explain = options.level == super::options::Level::Fresh && !verdict.is_clean();
     let logs = (options.keep || must_explain).then(|| folder.keep());
-    Ok(Outcome { options: options.clone(), verdict, census, logs })
+    let strikes = strikes + if nemesis.within.crash > 0.0 { census.crashes } else { 0 } + census.cancelled;
+    Ok(Outcome { options: options.clone(), verdict, census, strikes, logs })
 }
+
+/// Waits until no change is under way in the database.
+async fn settled(pool: &PgPool) -> Result<(), String> {
+    let deadline = Instant::now() + SETTLED_WITHIN;
+    loop {
+        match rows::are_settled(pool).await {
+            Ok(true) => return Ok(()),
+            // Connections that a restart broke are found one by one.
+            Ok(false) | Err(_) if Instant::now() < deadline => tokio::time::sleep(POLL).await,
+            Ok(false) => {
+                return Err(format!("a transaction is still open after {SETTLED_WITHIN:?} of quiet"));
+            }
+            Err(error) => return Err(format!("Postgres: {error}")),
+        }
+    }
+}
+
+/// Between two looks at something that should come to rest.
+const POLL: Duration = Duration::from_millis(10);
 
 fn judge(folder: &std::path::Path, seen: Vec<super::event::Event>, truth: &[u32]) -> Result<Verdict, String> {
     let mut events = log::read_all(folder).map_err(|error| format!("the logs cannot be read: {error}"))?;

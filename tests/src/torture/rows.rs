@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     PgPool,
-    postgres::{PgConnection, PgPoolOptions},
+    postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
 };
 
 use super::{
@@ -16,13 +16,22 @@ use crate::time::now;
 /// The server takes 200 connections.
 const CONNECTIONS: u32 = 150;
 
-/// A pool for one of so many instances.
+/// Longer than a server needs to start again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A pool for one of so many instances; the server knows it by this name.
 ///
 /// # Errors
 /// Those of sqlx.
-pub async fn connect(url: &str, instances: u8) -> sqlx::Result<PgPool> {
+pub async fn connect(url: &str, instances: u8, name: &str) -> sqlx::Result<PgPool> {
     let share = (CONNECTIONS / u32::from(instances)).clamp(2, 12);
-    PgPoolOptions::new().max_connections(share).test_before_acquire(false).connect(url).await
+    let options: PgConnectOptions = url.parse()?;
+    PgPoolOptions::new()
+        .max_connections(share)
+        .acquire_timeout(PATIENCE)
+        .test_before_acquire(false)
+        .connect_with(options.application_name(name))
+        .await
 }
 
 /// Makes the table anew: so many rows of version 0.
@@ -49,6 +58,18 @@ pub async fn create(pool: &PgPool, keys: u16) -> sqlx::Result<()> {
 pub async fn versions(pool: &PgPool) -> sqlx::Result<Vec<u32>> {
     let rows: Vec<i64> = sqlx::query_scalar("SELECT version FROM hot ORDER BY id").fetch_all(pool).await?;
     Ok(rows.into_iter().map(narrow).collect())
+}
+
+/// Whether nobody has changes under way in this database, not even a process that is long dead.
+///
+/// # Errors
+/// Those of sqlx.
+pub async fn are_settled(pool: &PgPool) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL",
+    )
+    .fetch_one(pool)
+    .await
 }
 
 /// Raises a row's version in a transaction; it stays invisible to others until that commits.

@@ -1,19 +1,23 @@
-//! The processes of a run: starts them, restarts those that were killed, and passes orders on. Refuses to overlook any other
-//! end of a process: that is a fault of the run.
+//! The processes of a run: starts them, restarts those that were killed or replaced, and passes orders on. Refuses to
+//! overlook any other end of a process: that is a fault of the run.
+
+mod keeper;
+mod troops;
 
 use std::{
-    io::{BufRead, BufReader, Write},
-    os::unix::process::ExitStatusExt,
+    io::Write,
     path::PathBuf,
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    process::ChildStdin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use super::{instance::Assignment, options::Options, round::Servers};
+use rustix::process::Pid;
 
-const SIGKILL: i32 = 9;
+use self::keeper::Keeper;
+pub use self::troops::Troops;
+use super::{ground::Ground, options::Options};
 
 /// What instances are to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ enum Stage {
     /// Waits for an order.
     Idle,
     Working,
+    /// Comes to an end, to be replaced.
+    Leaving,
     Done,
 }
 
@@ -38,6 +44,10 @@ enum Stage {
 struct Member {
     stage: Stage,
     stdin: Option<ChildStdin>,
+    /// Its process, as long as that has not been waited for: until then nobody else gets the number.
+    pid: Option<Pid>,
+    /// Which release of the program it is.
+    release: u32,
 }
 
 /// What became of the instances.
@@ -45,6 +55,10 @@ struct Member {
 pub struct Census {
     /// Processes that were killed.
     pub crashes: u64,
+    /// Kills by the nemesis among them.
+    pub kills: u64,
+    /// Futures that were dropped before they were done.
+    pub cancelled: u64,
     /// Reads that failed in the last life of each instance.
     pub read_errors: u64,
     /// Writes that failed in the last life of each instance.
@@ -96,29 +110,31 @@ impl Fleet {
     ///
     /// # Errors
     /// What kept one from starting.
-    pub fn start(servers: &Servers, orders: &Orders) -> Result<Self, String> {
-        let members = (0..orders.options.instances).map(|_| Member { stage: Stage::Starting, stdin: None });
+    pub fn start(ground: &Arc<Ground>, orders: &Orders) -> Result<Self, String> {
+        let newborn = || Member { stage: Stage::Starting, stdin: None, pid: None, release: 0 };
         let state = State {
             phase: Phase::Assemble,
-            members: members.collect(),
+            members: (0..orders.options.instances).map(|_| newborn()).collect(),
             census: Census::default(),
             fault: None,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let keepers = (0..orders.options.instances)
             .map(|number| {
-                let keeper = Keeper {
-                    shared: shared.clone(),
-                    servers: servers.clone(),
-                    orders: orders.clone(),
-                    number,
-                };
+                let keeper =
+                    Keeper { shared: shared.clone(), ground: ground.clone(), orders: orders.clone(), number };
                 thread::spawn(move || keeper.keep())
             })
             .collect();
         let fleet = Self { shared, keepers };
         fleet.wait_for(Stage::Idle)?;
         Ok(fleet)
+    }
+
+    /// The same processes, for a nemesis.
+    #[must_use]
+    pub fn troops(&self) -> Troops {
+        Troops::new(self.shared.clone())
     }
 
     /// Lets all read and write.
@@ -189,8 +205,11 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.phase = Phase::End;
-        // An instance ends when its input does.
-        state.members.iter_mut().for_each(|member| member.stdin = None);
+        // An instance ends when its input does, unless it is frozen.
+        state.members.iter_mut().for_each(|member| {
+            member.stdin = None;
+            member.signal(rustix::process::Signal::CONT);
+        });
         drop(state);
         for keeper in self.keepers.drain(..) {
             // A panic in a keeper was printed, and a destructor has nobody else to tell.
@@ -206,105 +225,9 @@ impl Member {
             let _ = writeln!(stdin, "{order}");
         }
     }
-}
 
-/// The thread that looks after one instance.
-struct Keeper {
-    shared: Arc<Shared>,
-    servers: Servers,
-    orders: Orders,
-    number: u8,
-}
-
-impl Keeper {
-    fn keep(&self) {
-        for life in 0.. {
-            let ended = self.live(life);
-            let mut state = self.shared.state();
-            let fault = match ended {
-                _ if state.phase == Phase::End => return,
-                Ok(status) if status.success() && self.member(&mut state).stage == Stage::Done => return,
-                Ok(status) if status.signal() == Some(SIGKILL) => {
-                    state.census.crashes += 1;
-                    *self.member(&mut state) = Member { stage: Stage::Starting, stdin: None };
-                    continue;
-                }
-                Ok(status) => format!("instance {} ended by itself ({status})", self.number),
-                Err(error) => format!("instance {}: {error}", self.number),
-            };
-            state.fault = Some(fault);
-            self.shared.changed.notify_all();
-            return;
-        }
-    }
-
-    fn member<'s>(&self, state: &'s mut MutexGuard<'_, State>) -> &'s mut Member {
-        &mut state.members[usize::from(self.number)]
-    }
-
-    /// One life, from start to end.
-    fn live(&self, life: u32) -> std::io::Result<ExitStatus> {
-        let mut child = self.spawn(life)?;
-        let stdout = child.stdout.take();
-        {
-            let mut state = self.shared.state();
-            if state.phase != Phase::End {
-                self.member(&mut state).stdin = child.stdin.take();
-            }
-        }
-        // Ended input ends an instance that was born too late.
-        drop(child.stdin.take());
-        for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
-            self.heard(&line?);
-        }
-        child.wait()
-    }
-
-    fn spawn(&self, life: u32) -> std::io::Result<Child> {
-        let assignment = Assignment {
-            number: self.number,
-            life,
-            namespace: self.orders.namespace.clone(),
-            log: self.orders.folder.join(format!("{}-{life}.log", self.number)),
-            options: self.orders.options.clone(),
-        };
-        Command::new(std::env::current_exe()?)
-            .args(assignment.to_arguments())
-            .env("DATABASE_URL", &self.servers.database)
-            .env("REDIS_URL", &self.servers.redis)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-    }
-
-    fn heard(&self, line: &str) {
-        let mut state = self.shared.state();
-        let phase = state.phase;
-        let member = self.member(&mut state);
-        match line.split(' ').next() {
-            Some("ready") => {
-                // Whoever was killed misses the order that the others were given.
-                let order = match phase {
-                    Phase::Traffic => Some("go"),
-                    Phase::Rest => Some("rest"),
-                    _ => None,
-                };
-                member.stage = if order.is_some() { Stage::Working } else { Stage::Idle };
-                order.into_iter().for_each(|order| member.tell(order));
-            }
-            Some("quiet") => member.stage = Stage::Idle,
-            Some("done") => {
-                member.stage = Stage::Done;
-                let mut words = line.splitn(4, ' ').skip(1);
-                let mut number =
-                    || words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
-                state.census.read_errors += number();
-                state.census.write_errors += number();
-                let example = words.next().filter(|error| !error.is_empty()).map(str::to_owned);
-                state.census.example = state.census.example.take().or(example);
-            }
-            _ => state.fault = Some(format!("instance {} said `{line}`", self.number)),
-        }
-        self.shared.changed.notify_all();
+    /// Tells whether there was a process to signal.
+    fn signal(&self, signal: rustix::process::Signal) -> bool {
+        self.pid.is_some_and(|pid| rustix::process::kill_process(pid, signal).is_ok())
     }
 }

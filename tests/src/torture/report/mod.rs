@@ -1,11 +1,15 @@
 //! What a run is told as: a table for people, an object for programs. Refuses to call a run proof in which nothing happened.
 
+mod summary;
+
 use std::{fmt::Write, path::PathBuf};
 
+pub use self::summary::Summary;
 use super::{
     check::{Promise, Verdict, Violation},
     event::{COORDINATOR, Event, Kind},
     fleet::Census,
+    nemesis,
     options::{Level, Options},
     round::{LEAST_OF_CONTROL, per_million, per_second},
 };
@@ -20,6 +24,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What became of the processes.
     pub census: Census,
+    /// How often the nemesis hit something.
+    pub strikes: u64,
     /// Where the logs are, if they were kept.
     pub logs: Option<PathBuf>,
 }
@@ -33,23 +39,76 @@ impl Outcome {
             return Some(format!("{reads} reads and {writes} writes prove nothing"));
         }
         match self.options.level {
-            Level::Fresh if !self.verdict.is_clean() => {
-                Some("`fresh` broke a promise; the logs are kept".to_owned())
-            }
+            Level::Fresh => self.fault_of_fresh(),
             Level::Aside if per_million(stale_after_return, reads) <= LEAST_OF_CONTROL => Some(format!(
                 "the control has {:.0} stale reads per million after a write returned; up to {LEAST_OF_CONTROL:.0} \
                  means that the checker is broken, or that too little happened (try a longer --seconds or --pause-ms)",
                 per_million(stale_after_return, reads)
             )),
-            _ => None,
+            Level::Aside => None,
         }
     }
 
-    fn nemesis(&self) -> String {
-        match self.options.crash {
-            0.0 => "none".to_owned(),
-            percent => format!("kill -9 of {percent} % of the writes between commit and clear"),
+    fn fault_of_fresh(&self) -> Option<String> {
+        let nemesis = self.options.nemesis();
+        let Census { crashes, kills, .. } = self.census;
+        let broken: Vec<_> = self
+            .counts()
+            .into_iter()
+            .filter(|(promise, count)| *count > 0 && self.must_hold(*promise))
+            .collect();
+        if !broken.is_empty() {
+            let told: Vec<_> =
+                broken.iter().map(|(promise, count)| format!("{promise:?} {count} times")).collect();
+            return Some(format!(
+                "`fresh` broke {} under `{}`; the logs are kept",
+                told.join(", "),
+                nemesis.name
+            ));
         }
+        if self.strikes == 0 && nemesis != nemesis::NONE && self.options.writers > 0 {
+            return Some(format!("`{}` never struck, so this run proves nothing", nemesis.name));
+        }
+        if self.options.crash() == 0.0 && crashes > kills {
+            return Some(format!("{crashes} processes were killed, and only {kills} of them by the nemesis"));
+        }
+        None
+    }
+
+    /// How often each promise was broken.
+    #[must_use]
+    pub fn counts(&self) -> [(Promise, u64); 4] {
+        let Verdict { stale_after_return, stale_after_visible, non_monotonic, stale_at_rest, .. } =
+            self.verdict;
+        [
+            (Promise::A, stale_after_return),
+            (Promise::B, stale_after_visible),
+            (Promise::C, non_monotonic),
+            (Promise::D, stale_at_rest),
+        ]
+    }
+
+    /// Whether a promise is judged here. The others are reported only.
+    #[must_use]
+    pub fn must_hold(&self, promise: Promise) -> bool {
+        let terms = self.options.nemesis().terms(self.options.crash());
+        self.options.level == Level::Fresh
+            && match promise {
+                Promise::A => true,
+                Promise::B => terms.visible,
+                Promise::C => terms.monotonic,
+                Promise::D => terms.at_rest,
+            }
+    }
+
+    /// The promises that are judged here, as letters.
+    #[must_use]
+    pub fn judged(&self) -> String {
+        self.counts()
+            .iter()
+            .filter(|(promise, _)| self.must_hold(*promise))
+            .map(|(p, _)| format!("{p:?}"))
+            .collect()
     }
 
     fn hit_share(&self) -> f64 {
@@ -62,7 +121,9 @@ impl Outcome {
         let Self { options, verdict, census, .. } = self;
         let mut fields = Object::default();
         fields.text("level", options.level.name());
-        fields.text("nemesis", &self.nemesis());
+        fields.text("nemesis", options.nemesis().name);
+        fields.number("strikes", self.strikes);
+        fields.text("judged", &self.judged());
         fields.number("seconds", options.time.as_secs());
         fields.number("instances", options.instances);
         fields.number("seed", options.seed);
@@ -75,6 +136,7 @@ impl Outcome {
         fields.number("non_monotonic", verdict.non_monotonic);
         fields.number("stale_at_rest", verdict.stale_at_rest);
         fields.number("rest_reads", verdict.rest_reads);
+        fields.number("cancelled", census.cancelled);
         fields.number("read_errors", census.read_errors);
         fields.number("write_errors", census.write_errors);
         fields.number("reads_per_second", format!("{:.0}", per_second(verdict.reads, options.time)));
@@ -86,6 +148,23 @@ impl Outcome {
         fields.end()
     }
 
+    /// One line, while others are still to come.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        let Verdict { reads, writes, slowest_read, .. } = self.verdict;
+        let counts: Vec<_> =
+            self.counts().iter().map(|(promise, count)| format!("{promise:?} {count}")).collect();
+        let Census { crashes, cancelled, read_errors, write_errors, example, .. } = &self.census;
+        let example = example.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        format!(
+            "{} strikes, {reads} reads, {writes} writes; {}; slowest read {:.0} ms; {crashes} killed, {cancelled} dropped, \
+             {read_errors} reads and {write_errors} writes failed{example}",
+            self.strikes,
+            counts.join(", "),
+            slowest_read as f64 / 1e6
+        )
+    }
+
     /// A table of two columns, with what is worth explaining below.
     #[must_use]
     pub fn to_table(&self) -> String {
@@ -95,7 +174,8 @@ impl Outcome {
             writeln!(table, "{name:<22}{value}").expect("a string takes all text");
         };
         row("level", options.level.name().to_owned());
-        row("nemesis", self.nemesis());
+        row("nemesis", options.nemesis().name.to_owned());
+        row("strikes", self.strikes.to_string());
         row("instances, keys, seed", format!("{}, {}, {}", options.instances, options.keys, options.seed));
         let rate = per_second(verdict.reads, options.time);
         row(
@@ -117,6 +197,9 @@ impl Outcome {
             row(name, format!("{count}  ({:.0} per million)", per_million(count, verdict.reads)));
         }
         row("stale_at_rest", format!("{}  (of {})", verdict.stale_at_rest, verdict.rest_reads));
+        if options.level == Level::Fresh {
+            row("judged by", self.judged());
+        }
         if census.read_errors + census.write_errors > 0 {
             let example = census.example.as_deref().unwrap_or_default();
             row("errors", format!("{} reads, {} writes: {example}", census.read_errors, census.write_errors));
@@ -172,7 +255,51 @@ mod tests {
     fn outcome(level: Level, reads: u64, stale: u64) -> Outcome {
         let verdict = Verdict { reads, writes: 1, stale_after_return: stale, ..Verdict::default() };
         let options = Options { level, ..Options::default() };
-        Outcome { options, verdict, census: Census::default(), logs: None }
+        Outcome { options, verdict, census: Census::default(), strikes: 1, logs: None }
+    }
+
+    fn under(names: &str, crash: Option<f64>, verdict: Verdict) -> Outcome {
+        let nemeses = nemesis::parse(names).unwrap();
+        let options = Options { nemeses, crash, ..Options::default() };
+        let verdict = Verdict { reads: 100, writes: 1, ..verdict };
+        Outcome { options, verdict, census: Census::default(), strikes: 1, logs: None }
+    }
+
+    #[test]
+    fn a_lost_fence_excuses_b_and_c_and_never_a() {
+        let b = Verdict { stale_after_visible: 2, non_monotonic: 1, ..Verdict::default() };
+        assert_eq!(under("flush", None, b.clone()).fault(), None);
+        assert_eq!(under("flush", None, b.clone()).judged(), "AD");
+        let fault = under("cut", None, b).fault().unwrap();
+        assert!(fault.starts_with("`fresh` broke B 2 times, C 1 times under `cut`"), "{fault}");
+        let a = Verdict { stale_after_return: 1, ..Verdict::default() };
+        assert!(under("flush", Some(2.0), a).fault().is_some());
+    }
+
+    #[test]
+    fn what_stays_stale_is_excused_only_where_writers_died_too() {
+        let d = Verdict { stale_at_rest: 1, ..Verdict::default() };
+        assert!(under("flush", None, d.clone()).fault().is_some());
+        assert_eq!(under("flush", Some(1.0), d.clone()).fault(), None);
+        assert!(under("cut", Some(1.0), d).fault().is_some());
+    }
+
+    #[test]
+    fn a_nemesis_that_never_struck_proves_nothing() {
+        let idle = |name| Outcome { strikes: 0, ..under(name, None, Verdict::default()) };
+        assert_eq!(idle("flush").fault().unwrap(), "`flush` never struck, so this run proves nothing");
+        assert_eq!(idle("none").fault(), None);
+    }
+
+    #[test]
+    fn a_death_that_nobody_planned_is_a_fault() {
+        let died = |name, crashes, kills| {
+            let census = Census { crashes, kills, ..Census::default() };
+            Outcome { census, ..under(name, None, Verdict::default()) }.fault()
+        };
+        assert_eq!(died("kill-readers", 2, 2), None);
+        assert_eq!(died("kill-writers", 2, 0), None);
+        assert!(died("kill-readers", 3, 2).is_some());
     }
 
     #[test]
@@ -187,9 +314,13 @@ mod tests {
     #[test]
     fn json_is_one_line_with_the_promised_fields() {
         let json = outcome(Level::Fresh, 10, 0).to_json();
-        assert!(json.starts_with(r#"{"level":"fresh","nemesis":"kill -9"#) && json.ends_with('}'), "{json}");
+        assert!(
+            json.starts_with(r#"{"level":"fresh","nemesis":"kill-writers""#) && json.ends_with('}'),
+            "{json}"
+        );
         assert!(!json.contains('\n'));
         for field in [
+            "strikes",
             "reads",
             "writes",
             "crashes",

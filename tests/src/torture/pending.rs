@@ -1,0 +1,142 @@
+//! Which writes of this process are not settled yet: marked and not cleared. Lives around the store, so the product needs
+//! no hooks. A quiet system is one in which nothing is pending any more.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use cache_core::store::{
+    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Store,
+    StoreResult,
+};
+use cache_core::subject::{EntryKey, Subject, Token, WriterId};
+use tokio::time::Instant;
+
+/// How long a clear that was begun may take to be confirmed, once nothing is wrong any more.
+const CLEAR_BOUND: Duration = Duration::from_secs(30);
+/// How long to wait for marks that nobody has begun to clear. Those of a commit with an unknown outcome never are: readers
+/// heal them.
+const MARK_BOUND: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(5);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Marked,
+    Clearing,
+}
+
+/// The writers that are not settled.
+#[derive(Debug, Default)]
+pub struct Pending(Mutex<HashMap<WriterId, Stage>>);
+
+impl Pending {
+    fn writers(&self) -> MutexGuard<'_, HashMap<WriterId, Stage>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn are(&self, stage: Stage) -> bool {
+        self.writers().values().any(|&of_writer| of_writer == stage)
+    }
+
+    /// Waits until every clear is confirmed.
+    ///
+    /// # Errors
+    /// A clear that is not, although it had all the time it needs.
+    pub async fn settle(&self) -> Result<(), String> {
+        let begin = Instant::now();
+        loop {
+            let passed = begin.elapsed();
+            if self.are(Stage::Clearing) {
+                if passed > CLEAR_BOUND {
+                    return Err(format!("a clear was not confirmed within {CLEAR_BOUND:?} of quiet"));
+                }
+            } else if !self.are(Stage::Marked) || passed > MARK_BOUND {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+/// A store that keeps the account.
+#[derive(Debug)]
+pub struct Accounted<S> {
+    inner: S,
+    pending: Arc<Pending>,
+}
+
+impl<S> Accounted<S> {
+    /// Passes everything on.
+    pub fn new(inner: S, pending: Arc<Pending>) -> Self {
+        Self { inner, pending }
+    }
+}
+
+impl<S: Store> Store for Accounted<S> {
+    fn get<'a>(&'a self, key: &'a EntryKey, tags: &'a [Subject]) -> StoreResult<'a, Found> {
+        self.inner.get(key, tags)
+    }
+
+    fn lease<'a>(&'a self, request: LeaseRequest<'a>) -> StoreResult<'a, Leased> {
+        self.inner.lease(request)
+    }
+
+    fn fill<'a>(&'a self, request: FillRequest<'a>) -> StoreResult<'a, Filled> {
+        self.inner.fill(request)
+    }
+
+    fn release<'a>(&'a self, key: &'a EntryKey, token: Token) -> StoreResult<'a, ()> {
+        self.inner.release(key, token)
+    }
+
+    fn mark<'a>(&'a self, request: MarkRequest<'a>) -> StoreResult<'a, Marked> {
+        self.pending.writers().insert(request.writer, Stage::Marked);
+        self.inner.mark(request)
+    }
+
+    fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared> {
+        self.pending.writers().insert(request.writer, Stage::Clearing);
+        Box::pin(async move {
+            let cleared = self.inner.clear(request).await;
+            if cleared.is_ok() {
+                self.pending.writers().remove(&request.writer);
+            }
+            cleared
+        })
+    }
+
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn rest_waits_for_clears_and_only_for_a_while_for_marks() {
+        let pending = Arc::new(Pending::default());
+        pending.settle().await.unwrap();
+
+        pending.writers().insert(WriterId(1), Stage::Marked);
+        let begin = Instant::now();
+        pending.settle().await.unwrap();
+        assert!(begin.elapsed() >= MARK_BOUND, "an abandoned fence is the readers' to heal");
+
+        pending.writers().insert(WriterId(1), Stage::Clearing);
+        let waiting = tokio::spawn({
+            let pending = pending.clone();
+            async move { pending.settle().await }
+        });
+        tokio::time::sleep(MARK_BOUND * 5).await;
+        assert!(!waiting.is_finished());
+        pending.writers().clear();
+        waiting.await.unwrap().unwrap();
+
+        pending.writers().insert(WriterId(2), Stage::Clearing);
+        assert!(pending.settle().await.is_err());
+    }
+}

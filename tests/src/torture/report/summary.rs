@@ -1,0 +1,104 @@
+//! One table for many runs. Refuses to show a count without saying whether it was judged.
+
+use std::fmt::Write;
+
+use super::Outcome;
+use crate::torture::options::Level;
+
+/// What is kept of each run.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    rows: Vec<[String; COLUMNS.len()]>,
+    reads: u64,
+}
+
+const COLUMNS: [&str; 9] = ["nemesis", "strikes", "reads", "writes", "A", "B", "C", "D", "judged by"];
+
+impl Summary {
+    /// Adds a run.
+    pub fn add(&mut self, outcome: &Outcome) {
+        let name = match outcome.options.level {
+            Level::Fresh => outcome.options.nemesis().name.to_owned(),
+            Level::Aside => format!("plain cache-aside, {}", outcome.options.nemesis().name),
+        };
+        if outcome.options.level == Level::Fresh {
+            self.reads += outcome.verdict.reads;
+        }
+        let [a, b, c, d] = outcome.counts().map(|(promise, count)| {
+            let is_excused = count > 0 && !outcome.must_hold(promise);
+            let marked = is_excused && outcome.options.level == Level::Fresh;
+            format!("{count}{}", if marked { " (reported)" } else { "" })
+        });
+        let judged = match outcome.options.level {
+            Level::Fresh => outcome.judged(),
+            Level::Aside => "the control".to_owned(),
+        };
+        let counts = [outcome.strikes, outcome.verdict.reads, outcome.verdict.writes];
+        let [strikes, reads, writes] = counts.map(|count| count.to_string());
+        self.rows.push([name, strikes, reads, writes, a, b, c, d, judged]);
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut widths = COLUMNS.map(str::len);
+        for row in &self.rows {
+            widths.iter_mut().zip(row).for_each(|(width, cell)| *width = (*width).max(cell.len()));
+        }
+        let mut text = String::new();
+        for row in [&COLUMNS.map(str::to_owned)].into_iter().chain(&self.rows) {
+            let cells: Vec<_> =
+                row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            writeln!(text, "{}", cells.join("  ").trim_end()).expect("a string takes all text");
+        }
+        writeln!(text, "{} reads at `fresh`", self.reads).expect("a string takes all text");
+        text
+    }
+
+    /// For a manual.
+    #[must_use]
+    pub fn to_markdown(&self) -> String {
+        let mut text = format!("| {} |\n|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()));
+        for row in &self.rows {
+            writeln!(text, "| {} |", row.join(" | ")).expect("a string takes all text");
+        }
+        writeln!(text, "\n{} reads at `fresh`.", self.reads).expect("a string takes all text");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torture::{check::Verdict, fleet::Census, nemesis, options::Options};
+
+    #[test]
+    fn counts_that_were_not_judged_say_so_and_only_reads_of_the_cache_are_summed() {
+        let outcome = |level, name| Outcome {
+            options: Options { level, nemeses: nemesis::parse(name).unwrap(), ..Options::default() },
+            verdict: Verdict { reads: 10, writes: 2, stale_after_visible: 3, ..Verdict::default() },
+            census: Census::default(),
+            strikes: 4,
+            logs: None,
+        };
+        let mut summary = Summary::default();
+        summary.add(&outcome(Level::Fresh, "flush"));
+        summary.add(&outcome(Level::Fresh, "cut"));
+        summary.add(&outcome(Level::Aside, "none"));
+        assert_eq!(
+            summary.to_markdown(),
+            "| nemesis | strikes | reads | writes | A | B | C | D | judged by |\n\
+             |---|---|---|---|---|---|---|---|---|\n\
+             | flush | 4 | 10 | 2 | 0 | 3 (reported) | 0 | 0 | AD |\n\
+             | cut | 4 | 10 | 2 | 0 | 3 | 0 | 0 | ABCD |\n\
+             | plain cache-aside, none | 4 | 10 | 2 | 0 | 3 | 0 | 0 | the control |\n\n\
+             20 reads at `fresh`.\n"
+        );
+        let text = summary.to_text();
+        assert_eq!(text.lines().next().unwrap().split_whitespace().count(), 10);
+        assert!(
+            text.contains("flush                    4        10     2       0  3 (reported)  0  0  AD"),
+            "{text}"
+        );
+    }
+}
