@@ -69,7 +69,7 @@ macro_rules! executor {
 
             /// A savepoint of sqlx's own; nothing can be recorded in it. `CacheTx::begin` is the one to use.
             fn begin(self) -> $crate::executor::Boxed<'t, sqlx::Transaction<'t, $database>> {
-                sqlx::Acquire::begin(&mut **self)
+                Box::pin(self.savepoint())
             }
         }
 

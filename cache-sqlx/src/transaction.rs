@@ -4,7 +4,8 @@
 use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use cache_core::Cache;
 use cache_core::scope::{Nest, OpenScope, Recording, WriteScope};
@@ -12,7 +13,7 @@ use sqlx::{Connection, Database, Pool, SqlSafeStr, SqlStr, Transaction};
 use tracing::Instrument;
 
 use crate::backend::{Backend, Label};
-use crate::commit;
+use crate::{TxError, commit};
 
 /// A transaction, or a savepoint in one, that remembers which cached values its statements change.
 ///
@@ -22,7 +23,14 @@ pub struct CacheTx<'c, DB: Backend> {
     held: Held<'c, DB>,
     recording: Recording,
     cache: Cache,
+    over: Over,
 }
+
+/// Whether a savepoint failed or was cancelled while it was being set, or is being set; shared by a transaction and its
+/// savepoints. sqlx then rolls back a level or two and counts them as ended, so that what was a savepoint may pass for the
+/// transaction itself: its release would be a COMMIT.
+#[derive(Clone, Default)]
+struct Over(Arc<AtomicBool>);
 
 enum Held<'c, DB: Backend> {
     Owned(Owned<DB>, Label),
@@ -65,7 +73,7 @@ async fn open<DB: Backend>(
     // cancelled, and a transaction nobody takes is rolled back when the task drops it.
     let transaction = detached(async move { pool.begin_with(statement).await }).await?;
     let held = Held::Owned(Owned(Some(transaction)), label);
-    Ok(CacheTx { held, recording: cache.recording(), cache: cache.clone() })
+    Ok(CacheTx { held, recording: cache.recording(), cache: cache.clone(), over: Over::default() })
 }
 
 fn next_label(home: Option<String>) -> Label {
@@ -101,6 +109,7 @@ impl<'c, DB: Backend> CacheTx<'c, DB> {
             held: Held::Borrowed(transaction, label),
             recording: cache.recording(),
             cache: cache.clone(),
+            over: Over::default(),
         })
     }
 
@@ -108,13 +117,22 @@ impl<'c, DB: Backend> CacheTx<'c, DB> {
     /// its changes are undone, while its subjects stay (invalidating too much is safe).
     ///
     /// # Errors
-    /// Those of [`Connection::begin`]. The transaction is over if it fails or is cancelled, as it is for sqlx's own.
+    /// Those of [`Connection::begin`]. If it fails or is cancelled, the transaction is over, with all its savepoints: none of
+    /// them can be committed.
     pub async fn begin(&mut self) -> sqlx::Result<CacheTx<'_, DB>> {
-        let recording = self.recording.clone();
-        let cache = self.cache.clone();
-        let transaction = Connection::begin(&mut **self).await?;
+        let (recording, cache, over) = (self.recording.clone(), self.cache.clone(), self.over.clone());
+        let transaction = self.savepoint().await?;
         let nest = recording.nest();
-        Ok(CacheTx { held: Held::Nested(transaction, nest), recording, cache })
+        Ok(CacheTx { held: Held::Nested(transaction, nest), recording, cache, over })
+    }
+
+    /// A savepoint of sqlx's.
+    pub(crate) async fn savepoint(&mut self) -> sqlx::Result<Transaction<'_, DB>> {
+        let over = self.over.clone();
+        let was_over = over.0.swap(true, Ordering::Relaxed);
+        let transaction = Connection::begin(&mut **self).await?;
+        over.0.store(was_over, Ordering::Relaxed);
+        Ok(transaction)
     }
 
     /// Commits, and returns when every read that begins now sees the change.
@@ -134,6 +152,8 @@ impl<'c, DB: Backend> CacheTx<'c, DB> {
             Held::Borrowed(transaction, label) => {
                 commit::run(transaction, self.cache, self.recording, label).await
             }
+            // Dropped, it is rolled back.
+            Held::Nested(..) if self.over.0.load(Ordering::Relaxed) => Err(TxError::CommittedOutside.into()),
             Held::Nested(transaction, mut nest) => {
                 nest.releasing();
                 transaction.commit().await?;
