@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> Result<ExitCode, String> {
-    let mut status = ExitCode::SUCCESS;
+    let mut status = 0;
     let mut summary = Summary::default();
     // One nemesis is told in full; of many, only a table of them all.
     let in_full = options.nemeses.len() == 1 && options.format == Format::Text;
@@ -57,9 +57,15 @@ async fn run(options: &Options) -> Result<ExitCode, String> {
                 _ => eprintln!("    {}", outcome.to_line()),
             }
             if let Some(fault) = outcome.fault() {
-                status = ExitCode::from(BROKEN);
+                status = BROKEN;
                 explain(outcome, &fault);
             }
+        }
+        News::Failed(round, error) => {
+            summary.add_failed(round);
+            // What is known to be broken is the worse news.
+            status = if status == BROKEN { BROKEN } else { UNJUDGED };
+            eprintln!("error: {}: {error}", round.nemesis().name);
         }
     })
     .await?;
@@ -68,7 +74,7 @@ async fn run(options: &Options) -> Result<ExitCode, String> {
         Format::Markdown => print(&summary.to_markdown()),
         Format::Text | Format::Json => {}
     }
-    Ok(status)
+    Ok(ExitCode::from(status))
 }
 
 fn told(round: &Options) -> String {

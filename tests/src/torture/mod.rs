@@ -40,6 +40,8 @@ pub enum News<'a> {
     Begins(usize, usize, &'a Options),
     /// A round has ended.
     Ended(&'a Outcome),
+    /// A round could not be judged, and why. The others go on.
+    Failed(&'a Options, &'a str),
 }
 
 /// Starts the servers and runs what was asked for, one round for each nemesis; at `fresh` with the control after them.
@@ -48,7 +50,7 @@ pub enum News<'a> {
 /// and that the checker sees them, which needs no faults.
 ///
 /// # Errors
-/// What kept a run from being judged.
+/// What keeps everything from being judged; told before anything begins.
 pub async fn run(options: &Options, mut tell: impl FnMut(News<'_>)) -> Result<(), String> {
     let mut options = options.clone();
     if options.seed == 0 {
@@ -59,7 +61,10 @@ pub async fn run(options: &Options, mut tell: impl FnMut(News<'_>)) -> Result<()
     let rounds = rounds(&options);
     for (place, round) in (1..).zip(&rounds) {
         tell(News::Begins(place, rounds.len(), round));
-        tell(News::Ended(&round::run(&mut servers, round).await?));
+        match round::run(&mut servers, round).await {
+            Ok(outcome) => tell(News::Ended(&outcome)),
+            Err(error) => tell(News::Failed(round, &error)),
+        }
     }
     Ok(())
 }

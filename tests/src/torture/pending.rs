@@ -16,6 +16,9 @@ use tokio::time::Instant;
 
 /// How long a clear that was begun may take to be confirmed, once nothing is wrong any more.
 const CLEAR_BOUND: Duration = Duration::from_secs(30);
+/// A clear that nobody has tried for so long was given up: that of a write that was not made, after many attempts. Readers
+/// heal its fence. One that was made is tried every two seconds at least, for ever.
+const GIVEN_UP: Duration = Duration::from_secs(5);
 /// How long to wait for marks that nobody has begun to clear. Those of a commit with an unknown outcome never are: readers
 /// heal them.
 const MARK_BOUND: Duration = Duration::from_secs(1);
@@ -24,7 +27,8 @@ const POLL: Duration = Duration::from_millis(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Marked,
-    Clearing,
+    /// And when it was last tried.
+    Clearing(Instant),
 }
 
 /// The writers that are not settled.
@@ -36,8 +40,14 @@ impl Pending {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn are(&self, stage: Stage) -> bool {
-        self.writers().values().any(|&of_writer| of_writer == stage)
+    fn are_marked(&self) -> bool {
+        self.writers().values().any(|stage| *stage == Stage::Marked)
+    }
+
+    fn are_clearing(&self) -> bool {
+        self.writers()
+            .values()
+            .any(|stage| matches!(stage, Stage::Clearing(last) if last.elapsed() < GIVEN_UP))
     }
 
     /// Waits until every clear is confirmed.
@@ -48,11 +58,11 @@ impl Pending {
         let begin = Instant::now();
         loop {
             let passed = begin.elapsed();
-            if self.are(Stage::Clearing) {
+            if self.are_clearing() {
                 if passed > CLEAR_BOUND {
                     return Err(format!("a clear was not confirmed within {CLEAR_BOUND:?} of quiet"));
                 }
-            } else if !self.are(Stage::Marked) || passed > MARK_BOUND {
+            } else if !self.are_marked() || passed > MARK_BOUND {
                 return Ok(());
             }
             tokio::time::sleep(POLL).await;
@@ -97,7 +107,7 @@ impl<S: Store> Store for Accounted<S> {
     }
 
     fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared> {
-        self.pending.writers().insert(request.writer, Stage::Clearing);
+        self.pending.writers().insert(request.writer, Stage::Clearing(Instant::now()));
         Box::pin(async move {
             let cleared = self.inner.clear(request).await;
             if cleared.is_ok() {
@@ -117,26 +127,40 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn rest_waits_for_clears_and_only_for_a_while_for_marks() {
-        let pending = Arc::new(Pending::default());
+    async fn rest_waits_only_for_a_while_for_marks() {
+        let pending = Pending::default();
         pending.settle().await.unwrap();
-
         pending.writers().insert(WriterId(1), Stage::Marked);
         let begin = Instant::now();
         pending.settle().await.unwrap();
         assert!(begin.elapsed() >= MARK_BOUND, "an abandoned fence is the readers' to heal");
+    }
 
-        pending.writers().insert(WriterId(1), Stage::Clearing);
+    #[tokio::test(start_paused = true)]
+    async fn rest_waits_for_clears_that_are_still_tried() {
+        let pending = Arc::new(Pending::default());
+        let trying = tokio::spawn({
+            let pending = pending.clone();
+            async move {
+                loop {
+                    pending.writers().insert(WriterId(1), Stage::Clearing(Instant::now()));
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        });
+        tokio::task::yield_now().await;
+        assert!(pending.settle().await.is_err(), "it is tried for ever and never confirmed");
+        trying.abort();
+        pending.settle().await.unwrap();
+
+        pending.writers().insert(WriterId(1), Stage::Clearing(Instant::now()));
         let waiting = tokio::spawn({
             let pending = pending.clone();
             async move { pending.settle().await }
         });
-        tokio::time::sleep(MARK_BOUND * 5).await;
+        tokio::time::sleep(GIVEN_UP / 2).await;
         assert!(!waiting.is_finished());
         pending.writers().clear();
         waiting.await.unwrap().unwrap();
-
-        pending.writers().insert(WriterId(2), Stage::Clearing);
-        assert!(pending.settle().await.is_err());
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Outcome;
-use crate::torture::options::Level;
+use crate::torture::options::{Level, Options};
 
 /// What is kept of each run.
 #[derive(Clone, Debug, Default)]
@@ -15,12 +15,17 @@ pub struct Summary {
 const COLUMNS: [&str; 9] = ["nemesis", "strikes", "reads", "writes", "A", "B", "C", "D", "judged by"];
 
 impl Summary {
+    /// Adds a run that could not be judged.
+    pub fn add_failed(&mut self, round: &Options) {
+        let mut row = ["-"; COLUMNS.len()].map(str::to_owned);
+        row[0] = name(round);
+        row[COLUMNS.len() - 1] = "nothing: see the error".to_owned();
+        self.rows.push(row);
+    }
+
     /// Adds a run.
     pub fn add(&mut self, outcome: &Outcome) {
-        let name = match outcome.options.level {
-            Level::Fresh => outcome.options.nemesis().name.to_owned(),
-            Level::Aside => format!("plain cache-aside, {}", outcome.options.nemesis().name),
-        };
+        let name = name(&outcome.options);
         if outcome.options.level == Level::Fresh {
             self.reads += outcome.verdict.reads;
         }
@@ -67,10 +72,17 @@ impl Summary {
     }
 }
 
+fn name(round: &Options) -> String {
+    match round.level {
+        Level::Fresh => round.nemesis().name.to_owned(),
+        Level::Aside => format!("plain cache-aside, {}", round.nemesis().name),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::torture::{check::Verdict, fleet::Census, nemesis, options::Options};
+    use crate::torture::{check::Verdict, fleet::Census, nemesis};
 
     #[test]
     fn counts_that_were_not_judged_say_so_and_only_reads_of_the_cache_are_summed() {
