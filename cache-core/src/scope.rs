@@ -181,22 +181,27 @@ impl Recording {
         Expected { recording: self.clone(), at: site.at, savepoint, kept: false }
     }
 
-    /// Records a value to install after the commit; nothing if the connection was used more than once since
-    /// [`Recording::for_body`].
+    /// Records a value to install after the commit; nothing unless the connection was used exactly once since
+    /// [`Recording::for_body`]: a value that came from elsewhere is no locked row.
     pub fn put(&self, key: EntryKey, payload: Bytes, codec: u8, policy: Policy) {
         let mut state = self.lock();
         let savepoint = state.open.last().copied().unwrap_or(0);
         let uses = state.uses;
         state.puts.retain(|put| put.key != key);
-        if uses > self.since + 1 {
+        if uses != self.since + 1 {
             return;
         }
         state.puts.push(Pending { key, payload, codec, policy, uses, savepoint });
     }
 
-    /// The transaction's connection is being used: earlier puts may no longer be what the row holds.
+    /// One statement runs on the transaction's connection: earlier puts may no longer be what the row holds.
     pub fn used(&self) {
         self.lock().uses += 1;
+    }
+
+    /// The connection itself is handed out: any number of statements may run on it.
+    pub fn handed_out(&self) {
+        self.lock().uses += 2;
     }
 
     /// A savepoint was set.

@@ -26,7 +26,7 @@ macro_rules! executor {
                 't: 'e,
                 E: 'q + sqlx::Execute<'q, $database>,
             {
-                sqlx::Executor::fetch_many(&mut **self, query)
+                sqlx::Executor::fetch_many(self.for_statement(), query)
             }
 
             fn fetch_optional<'e, 'q: 'e, E>(
@@ -37,7 +37,7 @@ macro_rules! executor {
                 't: 'e,
                 E: 'q + sqlx::Execute<'q, $database>,
             {
-                sqlx::Executor::fetch_optional(&mut **self, query)
+                sqlx::Executor::fetch_optional(self.for_statement(), query)
             }
 
             fn prepare_with<'e>(
@@ -48,14 +48,14 @@ macro_rules! executor {
             where
                 't: 'e,
             {
-                sqlx::Executor::prepare_with(&mut **self, sql, parameters)
+                sqlx::Executor::prepare_with(self.for_statement(), sql, parameters)
             }
 
             fn describe<'e>(self, sql: sqlx::SqlStr) -> $crate::executor::Boxed<'e, sqlx::Describe<$database>>
             where
                 't: 'e,
             {
-                sqlx::Executor::describe(&mut **self, sql)
+                sqlx::Executor::describe(self.for_statement(), sql)
             }
         }
 

@@ -126,6 +126,19 @@ impl<'c, DB: Backend> CacheTx<'c, DB> {
         Ok(CacheTx { held: Held::Nested(transaction, nest), recording, cache, over })
     }
 
+    /// The connection, for one statement.
+    pub(crate) fn for_statement(&mut self) -> &mut DB::Connection {
+        self.recording.used();
+        self.connection()
+    }
+
+    fn connection(&mut self) -> &mut DB::Connection {
+        match &mut self.held {
+            Held::Owned(transaction, _) => transaction.0.as_mut().expect(TAKEN),
+            Held::Borrowed(transaction, _) | Held::Nested(transaction, _) => transaction,
+        }
+    }
+
     /// A savepoint of sqlx's.
     pub(crate) async fn savepoint(&mut self) -> sqlx::Result<Transaction<'_, DB>> {
         let over = self.over.clone();
@@ -217,13 +230,11 @@ impl<DB: Backend> Deref for CacheTx<'_, DB> {
 }
 
 impl<DB: Backend> DerefMut for CacheTx<'_, DB> {
-    /// Counts as a use of the connection: values recorded to be installed at the commit are no longer certain.
+    /// Counts as many uses of the connection: values recorded to be installed at the commit are no longer certain, nor is the
+    /// one that is returned next. As an executor ([`sqlx::Executor`] for `&mut CacheTx`) a transaction counts its statements.
     fn deref_mut(&mut self) -> &mut Self::Target {
-        self.recording.used();
-        match &mut self.held {
-            Held::Owned(transaction, _) => transaction.0.as_mut().expect(TAKEN),
-            Held::Borrowed(transaction, _) | Held::Nested(transaction, _) => transaction,
-        }
+        self.recording.handed_out();
+        self.connection()
     }
 }
 

@@ -18,3 +18,4 @@ mod transactions;
 mod wire;
 mod world;
 mod writes;
+mod written;

@@ -182,8 +182,9 @@ async fn a_transaction_that_was_ended_by_a_statement_is_noticed_and_invalidated(
         let loads = AtomicUsize::new(0);
         bank.read(1, &loads).await;
         let mut tx = begin(&bank.cache, &single).await.unwrap();
-        put(&tx.recording(), 1);
-        sqlx::query(SET).bind(1_i64).bind(500_i64).execute(&mut *tx).await.unwrap();
+        let body = tx.recording();
+        sqlx::query(SET).bind(1_i64).bind(500_i64).execute(&mut tx).await.unwrap();
+        put(&body, 1);
         sqlx::raw_sql(ending).execute(&mut *tx).await.unwrap();
         let error = tx.commit().await.unwrap_err();
         assert!(matches!(TxError::of(&error), Some(TxError::CommittedOutside)), "{ending}: {error:?}");
@@ -204,8 +205,9 @@ async fn a_later_use_of_the_connection_cancels_what_was_to_be_installed() {
     let mut installed = Vec::new();
     for later in 0..4 {
         let mut tx = begin(&bank.cache, &bank.pool).await.unwrap();
-        sqlx::query(SET).bind(1_i64).bind(150_i64).execute(&mut *tx).await.unwrap();
-        put(&tx.recording(), 1);
+        let body = tx.recording();
+        sqlx::query(SET).bind(1_i64).bind(150_i64).execute(&mut tx).await.unwrap();
+        put(&body, 1);
         match later {
             0 => {}
             1 => drop(tx.execute("SELECT 1").await.unwrap()),

@@ -24,8 +24,9 @@ async fn a_released_savepoint_hands_its_subjects_and_values_to_its_parent() {
     let mut tx = begin(&bank.cache, &bank.pool).await.unwrap();
     touch(&tx.recording(), 1);
     let mut inner = tx.begin().await.unwrap();
-    sqlx::query(SET).bind(2_i64).bind(250_i64).execute(&mut *inner).await.unwrap();
-    put(&inner.recording(), 2);
+    let body = inner.recording();
+    sqlx::query(SET).bind(2_i64).bind(250_i64).execute(&mut inner).await.unwrap();
+    put(&body, 2);
     inner.commit().await.unwrap();
     assert_eq!(bank.spy.seen(), [], "a savepoint fences nothing");
     tx.commit().await.unwrap();
@@ -38,11 +39,13 @@ async fn a_savepoint_rolled_back_or_dropped_keeps_its_subjects_and_cancels_value
     let bank = bank().await;
     for dropped in [false, true] {
         let mut tx = begin(&bank.cache, &bank.pool).await.unwrap();
-        sqlx::query(SET).bind(1_i64).bind(150_i64).execute(&mut *tx).await.unwrap();
-        put(&tx.recording(), 1);
+        let body = tx.recording();
+        sqlx::query(SET).bind(1_i64).bind(150_i64).execute(&mut tx).await.unwrap();
+        put(&body, 1);
         let mut inner = tx.begin().await.unwrap();
-        sqlx::query(SET).bind(2_i64).bind(0_i64).execute(&mut *inner).await.unwrap();
-        put(&inner.recording(), 2);
+        let body = inner.recording();
+        sqlx::query(SET).bind(2_i64).bind(0_i64).execute(&mut inner).await.unwrap();
+        put(&body, 2);
         if dropped {
             drop(inner);
         } else {

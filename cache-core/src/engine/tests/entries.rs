@@ -163,6 +163,7 @@ async fn a_written_value_is_installed_unless_the_connection_was_used_again() {
         let a = world.instance();
         let recording = a.cache.recording();
         let subject = recording.touch(Kind::Entity, key);
+        recording.used();
         let payload = crate::codec::encode(&9_u64).unwrap().into();
         recording.put(row_entry(&a), payload, crate::codec::NAMED_MESSAGEPACK, ROW.policy);
         assert_eq!(subject, row_entry(&a).subject);
@@ -178,8 +179,8 @@ async fn a_written_value_is_installed_unless_the_connection_was_used_again() {
 }
 
 #[tokio::test]
-async fn a_value_of_a_body_with_several_statements_is_not_installed() {
-    for (statements, installed) in [(1, true), (2, false)] {
+async fn a_value_of_a_body_with_several_statements_or_none_is_not_installed() {
+    for (statements, installed) in [(0, false), (1, true), (2, false)] {
         let world = World::new();
         let a = world.instance();
         let transaction = a.cache.recording();
@@ -203,6 +204,7 @@ async fn a_written_value_is_not_installed_when_another_writer_came_in_between() 
     let (a, b) = (world.instance(), world.instance());
     let recording = a.cache.recording();
     recording.touch(Kind::Entity, key);
+    recording.used();
     let payload = crate::codec::encode(&2_u64).unwrap().into();
     recording.put(row_entry(&a), payload, crate::codec::NAMED_MESSAGEPACK, ROW.policy);
     let fenced = a.cache.fence(recording.finish().unwrap(), Origin::none()).await.unwrap();
