@@ -84,6 +84,29 @@ impl Text {
         part.text(self);
     }
 
+    /// An argument of what a write names, escaped. A list does not compile: it would name one thing, the list itself, and
+    /// nothing that stands in it, and every reader of those would keep the old value.
+    ///
+    /// ```
+    /// # use cache_core::{Cache, subject::Kind};
+    /// # let recording = Cache::builder("shop").off().build().unwrap().recording();
+    /// recording.touch(Kind::Entity, |text| text.one(&7_i64));
+    /// ```
+    /// ```compile_fail,E0080
+    /// # use cache_core::{Cache, subject::Kind};
+    /// # let recording = Cache::builder("shop").off().build().unwrap().recording();
+    /// recording.touch(Kind::Entity, |text| text.one(&vec![7_i64, 8]));
+    /// ```
+    pub fn one<P: KeyPart + ?Sized>(&mut self, part: &P) {
+        const {
+            assert!(
+                !P::LIST,
+                "a list in the name of what a write changes names the list, not what stands in it: return it and write `<return>`, or record each in a loop, `tx.recording().touch(…)`"
+            );
+        }
+        self.part(part);
+    }
+
     /// A string that may hold anything; what could end its place is percent-escaped.
     pub fn escaped(&mut self, text: &str) {
         for c in text.chars() {

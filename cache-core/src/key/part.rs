@@ -18,6 +18,10 @@ use super::Text;
     note = "floats and times have several texts for one meaning: round them to an integer or a string in an argument of their own, or list the parameter in `ignores`"
 )]
 pub trait KeyPart {
+    /// Whether it is, or holds, a list. A write's name refuses one: see [`Text::one`].
+    #[doc(hidden)]
+    const LIST: bool = false;
+
     /// Writes the value, escaped, so that no other value of any type in its place writes the same text and means another thing.
     fn text(&self, out: &mut Text);
 }
@@ -57,6 +61,8 @@ impl KeyPart for String {
 macro_rules! pointers {
     ($($type:ty),*) => {$(
         impl<T: KeyPart + ?Sized> KeyPart for $type {
+            const LIST: bool = T::LIST;
+
             fn text(&self, out: &mut Text) { (**self).text(out); }
         }
     )*};
@@ -65,6 +71,8 @@ macro_rules! pointers {
 pointers!(&T, &mut T, Box<T>, Rc<T>, Arc<T>);
 
 impl<T: KeyPart + ToOwned + ?Sized> KeyPart for Cow<'_, T> {
+    const LIST: bool = T::LIST;
+
     fn text(&self, out: &mut Text) {
         (**self).text(out);
     }
@@ -72,6 +80,8 @@ impl<T: KeyPart + ToOwned + ?Sized> KeyPart for Cow<'_, T> {
 
 /// `None` is `%-`, which no other value writes; a value that begins like an option is led in by `%+`.
 impl<T: KeyPart> KeyPart for Option<T> {
+    const LIST: bool = T::LIST;
+
     fn text(&self, out: &mut Text) {
         let Some(value) = self else { return out.literal("%-") };
         let start = out.0.len();
@@ -83,6 +93,8 @@ impl<T: KeyPart> KeyPart for Option<T> {
 }
 
 impl<T: KeyPart> KeyPart for [T] {
+    const LIST: bool = true;
+
     fn text(&self, out: &mut Text) {
         out.literal("[");
         for part in self {
@@ -95,12 +107,16 @@ impl<T: KeyPart> KeyPart for [T] {
 }
 
 impl<T: KeyPart, const N: usize> KeyPart for [T; N] {
+    const LIST: bool = true;
+
     fn text(&self, out: &mut Text) {
         self.as_slice().text(out);
     }
 }
 
 impl<T: KeyPart> KeyPart for Vec<T> {
+    const LIST: bool = true;
+
     fn text(&self, out: &mut Text) {
         self.as_slice().text(out);
     }
@@ -109,6 +125,8 @@ impl<T: KeyPart> KeyPart for Vec<T> {
 macro_rules! tuples {
     ($($first:ident $($rest:ident)*),*) => {$(
         impl<$first: KeyPart $(, $rest: KeyPart)*> KeyPart for ($first, $($rest,)*) {
+            const LIST: bool = $first::LIST $(|| $rest::LIST)*;
+
             #[allow(non_snake_case, reason = "a type parameter names its own field")]
             fn text(&self, out: &mut Text) {
                 let ($first, $($rest,)*) = self;

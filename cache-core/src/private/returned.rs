@@ -49,6 +49,20 @@ impl<'a, T> Returned<'a, Vec<T>> {
     }
 }
 
+impl<'a, T, const N: usize> Returned<'a, [T; N]> {
+    /// Each element.
+    pub fn items(&self) -> slice::Iter<'a, T> {
+        self.0.iter()
+    }
+}
+
+impl<'a, T> Returned<'a, Box<[T]>> {
+    /// Each element.
+    pub fn items(&self) -> slice::Iter<'a, T> {
+        self.0.iter()
+    }
+}
+
 impl<'a, T> Returned<'a, Arc<Vec<T>>> {
     /// Each element.
     pub fn items(&self) -> slice::Iter<'a, T> {
@@ -90,6 +104,8 @@ mod tests {
         assert_eq!(Returned(&vec![1, 2]).items().collect::<Vec<_>>(), [&1, &2]);
         assert_eq!(Returned(&Arc::new(vec![1, 2])).items().count(), 2);
         assert_eq!(Returned(&Arc::<[i64]>::from([1, 2, 3])).items().count(), 3);
+        assert_eq!(Returned(&[1, 2]).items().collect::<Vec<_>>(), [&1, &2]);
+        assert_eq!(Returned(&Box::<[i64]>::from([1, 2, 3])).items().count(), 3);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Names: as templates in a static, and as statements that write them.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 
 use super::local;
@@ -14,11 +14,20 @@ pub(super) fn template(p: &TokenStream, name: &Name) -> TokenStream {
     }
 }
 
-/// A closure that writes the name; places in what was returned are read from `__cache_item`.
-pub(super) fn writer(p: &TokenStream, name: &Name) -> TokenStream {
+/// A closure that writes the name of an entry or of what it depends on.
+pub(super) fn of_read(p: &TokenStream, name: &Name) -> TokenStream {
+    writer(p, name, &local("part"))
+}
+
+/// A closure that writes the name of what changes; places in what was returned are read from `__cache_item`.
+pub(super) fn of_write(p: &TokenStream, name: &Name) -> TokenStream {
+    writer(p, name, &local("one"))
+}
+
+fn writer(p: &TokenStream, name: &Name, part: &Ident) -> TokenStream {
     let text = local("__cache_text");
     let statements = match name {
-        Name::Template { written, .. } => written.iter().map(|piece| statement(piece, &text)).collect(),
+        Name::Template { written, .. } => written.iter().map(|piece| statement(piece, &text, part)).collect(),
         Name::Typed { path, places, span } => {
             let arguments = places.iter().map(|place| {
                 let expr = expression(place);
@@ -30,12 +39,12 @@ pub(super) fn writer(p: &TokenStream, name: &Name) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> |#text: &mut #p::Text| { #statements })
 }
 
-fn statement(piece: &Written, text: &proc_macro2::Ident) -> TokenStream {
+fn statement(piece: &Written, text: &Ident, part: &Ident) -> TokenStream {
     match piece {
         Written::Literal(literal) => quote_spanned!(Span::mixed_site()=> #text.literal(#literal);),
         Written::Place(place) => {
             let expr = expression(place);
-            quote_spanned!(site(place.span)=> #text.part(&#expr);)
+            quote_spanned!(site(place.span)=> #text.#part(&#expr);)
         }
     }
 }
@@ -43,7 +52,7 @@ fn statement(piece: &Written, text: &proc_macro2::Ident) -> TokenStream {
 fn expression(place: &Place) -> TokenStream {
     match place.root {
         Root::Returned => {
-            let item = proc_macro2::Ident::new("__cache_item", site(place.span));
+            let item = Ident::new("__cache_item", site(place.span));
             quote_spanned!(site(place.span)=> #item #place)
         }
         Root::This(_) | Root::Param(_) => place.to_token_stream(),

@@ -13,7 +13,7 @@ use crate::model::{CachePlace, Read, Stampede};
 pub(crate) fn read(read: &Read, function: &Function) -> TokenStream {
     let p = private(&read.krate);
     let span = Span::mixed_site();
-    let (lookup, text, tags) = (local("__cache_lookup"), name::writer(&p, &read.key), tags(&p, read));
+    let (lookup, text, tags) = (local("__cache_lookup"), name::of_read(&p, &read.key), tags(&p, read));
     let (bind, cache) = cache(&p, &read.cache);
     let site = site(&p, read, function);
     let load = body::closure(function, Arguments::AsDeclared);
@@ -67,7 +67,7 @@ pub(super) fn cache(p: &TokenStream, place: &CachePlace) -> (TokenStream, TokenS
 
 fn tags(p: &TokenStream, read: &Read) -> TokenStream {
     let tags = local("__cache_tags");
-    let writers = read.tags.iter().map(|tag| name::writer(p, tag));
+    let writers = read.tags.iter().map(|tag| name::of_read(p, tag));
     if read.tags.is_empty() {
         return quote_spanned!(Span::mixed_site()=> |_: &mut #p::Tags| {});
     }

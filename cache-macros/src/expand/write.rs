@@ -57,7 +57,7 @@ fn within(
 
     let (mut before, mut put_whole, mut each) = (TokenStream::new(), TokenStream::new(), TokenStream::new());
     for (i, (kind, name)) in names(write).enumerate() {
-        let (kind, writer) = (Ident::new(kind, span), name::writer(p, name));
+        let (kind, writer) = (Ident::new(kind, span), name::of_write(p, name));
         let subject = format_ident!("__cache_subject_{i}", span = span);
         let touch = quote_spanned!(span=> #recording.touch(#p::Kind::#kind, #writer));
         let (put, template) = (puts && kind == "Entity", name::template(p, name));
@@ -163,7 +163,7 @@ fn around(p: &TokenStream, write: &Write, function: &Function, place: &CachePlac
     let (bind_cache, cache) = read::cache(p, place);
     let load = body::closure(function, Arguments::AsDeclared);
     let named = names(write).map(|(kind, name)| {
-        let (method, writer) = (local(if kind == "Entity" { "key" } else { "tag" }), name::writer(p, name));
+        let (method, writer) = (local(if kind == "Entity" { "key" } else { "tag" }), name::of_write(p, name));
         quote_spanned!(span=> #subjects.#method(#writer);)
     });
     let at = span.located_at(function.output.span());

@@ -187,6 +187,22 @@ impl Users {
         sqlx::query_scalar(update).bind(id).bind(from).bind(to).fetch_optional(&mut *tx).await
     }
 
+    /// Changes two users, and returns which.
+    #[invalidates(key = "user:<return>", keys = ["handle:<one>", "handle:<other>"], tags = ["users", "team:<team>"], within = tx)]
+    pub(crate) async fn swap_names(
+        &self,
+        tx: &mut PgTx<'_>,
+        ids: [i64; 2],
+        one: &str,
+        other: &str,
+        team: &str,
+    ) -> sqlx::Result<[i64; 2]> {
+        let update = "UPDATE users SET name = other.name FROM users other
+                      WHERE users.id = ANY($1) AND other.id = ANY($1) AND other.id <> users.id";
+        sqlx::query(update).bind(ids).execute(tx).await?;
+        Ok(ids)
+    }
+
     #[writes_through(key = "user:<id>", within = tx)]
     pub(crate) async fn save(&self, tx: &mut PgTx<'_>, id: i64, name: &str) -> sqlx::Result<Option<User>> {
         let update = "UPDATE users SET name = $2 WHERE id = $1 RETURNING *";

@@ -121,6 +121,11 @@ async fn every_row_that_was_returned_is_seen() {
 }
 
 #[tokio::test]
+async fn every_element_of_an_array_that_was_returned_is_seen() {
+    fresh_view(in_transaction!(swap_names([1, 2], "ada", "bob", "red"))).await;
+}
+
+#[tokio::test]
 async fn a_generic_write_is_seen() {
     fresh_view(in_transaction!(rename_any(1_i64, "new"))).await;
     fresh_view(in_transaction!(rename_any(1_i32, String::from("new")))).await;
