@@ -1,0 +1,123 @@
+//! The application of the simulated instances: annotated functions as a user writes them. Refuses nothing.
+
+use cache_core::{Cache, Cacheable, cached, invalidates, writes_through};
+use serde::{Deserialize, Serialize};
+
+use crate::client::{Db, Failure, SimTx};
+use crate::database::Version;
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Cacheable)]
+pub struct Row {
+    pub id: usize,
+    pub version: Version,
+}
+
+impl Row {
+    /// What a reader of it saw.
+    pub fn seen(&self) -> (usize, Version) {
+        (self.id, self.version)
+    }
+}
+
+/// A value made of a cached one and of a statement of its own.
+#[derive(Clone, Debug, Serialize, Deserialize, Cacheable)]
+pub struct Card {
+    inner: (usize, Version),
+    own: (usize, Version),
+}
+
+impl Card {
+    /// What a reader of it saw.
+    pub fn seen(&self) -> Vec<(usize, Version)> {
+        vec![self.inner, self.own]
+    }
+}
+
+/// A value made of two cached ones, one of which is tagged.
+#[derive(Clone, Debug, Serialize, Deserialize, Cacheable)]
+pub struct Page {
+    listed: Vec<(usize, Version)>,
+    first: (usize, Version),
+}
+
+impl Page {
+    /// What a reader of it saw.
+    pub fn seen(&self) -> Vec<(usize, Version)> {
+        let mut seen = self.listed.clone();
+        seen.push(self.first);
+        seen
+    }
+}
+
+/// What a reader saw of one row.
+pub fn seen(id: usize, row: Option<&Row>) -> (usize, Version) {
+    (id, row.map_or(0, |row| row.version))
+}
+
+/// One process of the application.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub cache: Cache,
+    pub db: Db,
+    /// How many rows there are.
+    pub rows: usize,
+}
+
+impl App {
+    async fn select(&self, id: usize) -> Result<Option<Row>, Failure> {
+        let version = self.db.read(vec![id]).await?[0];
+        Ok((version > 0).then_some(Row { id, version }))
+    }
+
+    #[cached(key = "row:<id>", ttl = "10m", negative_ttl = "10m")]
+    pub async fn row(&self, id: usize) -> Result<Option<Row>, Failure> {
+        self.select(id).await
+    }
+
+    #[cached(key = "early:<id>", ttl = "10m", negative_ttl = "10m", stampede = "xfetch(beta=1000000)")]
+    pub async fn early(&self, id: usize) -> Result<Option<Row>, Failure> {
+        self.select(id).await
+    }
+
+    #[cached(key = "list", tags = ["rows"], ttl = "10m")]
+    pub async fn list(&self) -> Result<Vec<Row>, Failure> {
+        let versions = self.db.read((0..self.rows).collect()).await?;
+        Ok(versions.into_iter().enumerate().map(|(id, version)| Row { id, version }).collect())
+    }
+
+    #[cached(key = "card:<id>", ttl = "10m")]
+    pub async fn card(&self, id: usize) -> Result<Card, Failure> {
+        let inner = self.row(id).await?;
+        let own = self.select(id).await?;
+        Ok(Card { inner: seen(id, inner.as_ref()), own: seen(id, own.as_ref()) })
+    }
+
+    #[cached(key = "page:<id>", tags = ["rows"], ttl = "10m")]
+    pub async fn page(&self, id: usize) -> Result<Page, Failure> {
+        let listed = self.list().await?;
+        let first = self.row(id).await?;
+        Ok(Page { listed: listed.iter().map(Row::seen).collect(), first: seen(id, first.as_ref()) })
+    }
+
+    /// Writes a row in somebody's transaction.
+    #[invalidates(key = "row:<id>", key = "early:<id>", key = "card:<id>", tag = "rows", within = tx)]
+    pub async fn bump(&self, tx: &mut SimTx, id: usize) -> Result<(), Failure> {
+        tx.write(id).await?;
+        Ok(())
+    }
+
+    /// Writes a row in a transaction of its own and installs what it wrote.
+    #[writes_through(key = "row:<return.id>", keys = ["early:<id>", "card:<id>"], tag = "rows", begin = self.db)]
+    pub async fn install(&self, tx: &mut SimTx, id: usize) -> Result<Row, Failure> {
+        let version = tx.write(id).await?;
+        Ok(Row { id, version })
+    }
+
+    /// Writes a row without a transaction.
+    #[invalidates(key = "row:<id>", key = "early:<id>", key = "card:<id>", tag = "rows")]
+    pub async fn alone(&self, id: usize) -> Result<(), Failure> {
+        self.db.write_alone(id).await?;
+        Ok(())
+    }
+}

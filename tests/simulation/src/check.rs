@@ -1,0 +1,165 @@
+//! Judges what happened in one run. Pure: no clock, no I/O. Refuses to excuse more than the fault table does: A never; B and C
+//! where the write that a read missed had lost a fence, until that write's clear was confirmed; D where such a write's writer
+//! also died before its clear.
+//!
+//! Everything that happened has a place in one order, and versions of a row grow in the order in which they became visible.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::database::Version;
+use crate::world::OpId;
+
+/// A place in the order of events.
+pub type At = u64;
+
+/// A version that became visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Visible {
+    pub row: usize,
+    pub version: Version,
+    /// The write that made it.
+    pub op: OpId,
+    pub at: At,
+}
+
+/// A read that returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    pub op: OpId,
+    pub begin: At,
+    pub end: At,
+    /// The rows it looked at and their versions; a row may occur twice.
+    pub seen: Vec<(usize, Version)>,
+    /// Whether the system was quiet.
+    pub at_rest: bool,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Write {
+    /// When it returned `Ok`.
+    pub returned: Option<At>,
+    /// When a fence of it was lost.
+    pub lost: Option<At>,
+    /// When a clear that found all its fences standing was confirmed to it.
+    pub cleared: Option<At>,
+    /// Its writer died, or gave it up with an unknown outcome, before that.
+    pub forsaken: bool,
+}
+
+/// Everything that a verdict rests on.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub visible: Vec<Visible>,
+    pub reads: Vec<Read>,
+    pub writes: BTreeMap<OpId, Write>,
+}
+
+/// What must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Promise {
+    /// No read that begins after a write returned is older.
+    A,
+    /// No read that begins after a version became visible is older.
+    B,
+    /// Reads are monotonic.
+    C,
+    /// Nothing stays stale once the system is quiet.
+    D,
+    /// What a read returns was visible. No fault excuses it.
+    Real,
+    /// The system comes to rest. No fault excuses it.
+    Rest,
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub promise: Promise,
+    /// The read that shows it; `None` for [`Promise::Rest`].
+    pub read: Option<OpId>,
+    pub row: usize,
+    pub seen: Version,
+    /// The version that it should have seen, or a newer one.
+    pub wanted: Version,
+    /// Whose version that was.
+    pub by: Option<OpId>,
+}
+
+impl Write {
+    /// Whether a read over this time may be older than the write.
+    fn excuses(&self, begin: At, end: At) -> bool {
+        self.lost.is_some_and(|at| at < end) && self.cleared.is_none_or(|at| at >= begin)
+    }
+
+    /// Whether what it wrote may stay hidden.
+    fn is_lost_for_good(&self) -> bool {
+        self.lost.is_some() && self.forsaken
+    }
+}
+
+/// The promises that a run broke, at most one of each kind a read.
+#[must_use]
+pub fn judge(facts: &Facts) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for read in &facts.reads {
+        let mut broken = BTreeMap::new();
+        for &(row, seen) in &read.seen {
+            judge_one(facts, read, row, seen, &mut broken);
+        }
+        violations.extend(broken.into_values());
+    }
+    violations
+}
+
+fn judge_one(
+    facts: &Facts,
+    read: &Read,
+    row: usize,
+    seen: Version,
+    broken: &mut BTreeMap<Promise, Violation>,
+) {
+    let mut breaks = |promise, wanted: Version, by| {
+        let violation = Violation { promise, read: Some(read.op), row, seen, wanted, by };
+        broken.entry(promise).or_insert(violation);
+    };
+    let of_row = || facts.visible.iter().filter(move |visible| visible.row == row);
+    let initial = of_row().map(|visible| visible.version).min();
+    let is_real = of_row().any(|visible| visible.version == seen && visible.at < read.end);
+    if !is_real && initial != Some(seen) {
+        breaks(Promise::Real, 0, None);
+    }
+    let write = |op| facts.writes.get(&op).copied().unwrap_or_default();
+    for missed in of_row().filter(|visible| visible.version > seen && visible.at < read.begin) {
+        let by = write(missed.op);
+        if by.returned.is_some_and(|at| at < read.begin) {
+            breaks(Promise::A, missed.version, Some(missed.op));
+        }
+        if by.excuses(read.begin, read.end) {
+            if read.at_rest && !by.is_lost_for_good() {
+                breaks(Promise::D, missed.version, Some(missed.op));
+            }
+            continue;
+        }
+        breaks(Promise::B, missed.version, Some(missed.op));
+        if read.at_rest {
+            breaks(Promise::D, missed.version, Some(missed.op));
+        }
+        let was_read = |earlier: &&Read| {
+            earlier.end < read.begin && earlier.seen.contains(&(row, missed.version))
+        };
+        if facts.reads.iter().any(|earlier| was_read(&earlier)) {
+            breaks(Promise::C, missed.version, Some(missed.op));
+        }
+    }
+}

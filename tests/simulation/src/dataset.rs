@@ -1,0 +1,286 @@
+//! What one server holds: the seam's commands, one subject at a time, on values that can be copied, lost and brought back. Refuses
+//! to know about time, connections and other servers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use cache_core::entry;
+use cache_core::store::{Fence, Origin, Put};
+use cache_core::subject::{EntryKey, Epoch, Generation, Kind, Subject, TagStamp, Token, WriterId};
+use cache_core::time::StoreTime;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::rules::StoreRule;
+
+/// Entries, leases, fences and generations of one server.
+#[derive(Clone, Debug, Default)]
+pub struct Dataset {
+    /// Its identity.
+    pub epoch: Epoch,
+    /// A rule it breaks.
+    lacks: Option<StoreRule>,
+    generations: u64,
+    slots: BTreeMap<Subject, Slot>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    values: BTreeMap<u64, (Bytes, StoreTime)>,
+    leases: BTreeMap<u64, (Token, StoreTime)>,
+    generation: Option<(Generation, StoreTime)>,
+    fences: BTreeMap<WriterId, Standing>,
+}
+
+#[derive(Clone, Debug)]
+struct Standing {
+    origin: Origin,
+    since: StoreTime,
+    solo: bool,
+}
+
+/// What a lease's step on its own subject answered.
+#[derive(Clone, Debug)]
+pub enum Gate {
+    Granted,
+    Present(Bytes),
+    Busy,
+    Fenced(Vec<Fence>),
+}
+
+/// What can be evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victim {
+    Entries,
+    Leases,
+    Generation,
+    Fences,
+}
+
+impl Dataset {
+    /// An empty one.
+    pub fn new(epoch: Epoch, lacks: Option<StoreRule>) -> Self {
+        Self { epoch, lacks, ..Self::default() }
+    }
+
+    /// Tells of a rule whether it is broken.
+    fn breaks(&self) -> impl Fn(StoreRule) -> bool + use<> {
+        let lacks = self.lacks;
+        move |rule| lacks == Some(rule)
+    }
+
+    fn slot(&mut self, subject: &Subject) -> &mut Slot {
+        self.slots.entry(subject.clone()).or_default()
+    }
+
+    /// An entry that has not expired.
+    pub fn read(&self, entry: &EntryKey, now: StoreTime) -> Option<Bytes> {
+        let (blob, until) = self.slots.get(&entry.subject)?.values.get(&entry.field)?;
+        (*until > now).then(|| blob.clone())
+    }
+
+    /// A tag's generation as it stands.
+    pub fn stamp(&self, tag: &Subject, now: StoreTime) -> TagStamp {
+        let kept = self.slots.get(tag).and_then(|slot| slot.generation);
+        let generation = kept.filter(|(_, until)| *until > now).map(|(generation, _)| generation);
+        TagStamp { epoch: self.epoch, generation }
+    }
+
+    fn new_generation(&mut self, tag: &Subject, seed: u64) -> Generation {
+        let lacks = self.breaks();
+        if lacks(StoreRule::GenerationsAreNew) {
+            let old = self.slots.get(tag).and_then(|slot| slot.generation);
+            return Generation(old.map_or(1, |(Generation(old), _)| old + 1));
+        }
+        self.generations += 1;
+        Generation(xxh3_64_with_seed(&self.generations.to_le_bytes(), seed))
+    }
+
+    fn standing(&mut self, subject: &Subject, finished: &[WriterId], now: StoreTime) -> Vec<Fence> {
+        let Some(slot) = self.slots.get_mut(subject) else { return Vec::new() };
+        slot.fences.retain(|writer, _| !finished.contains(writer));
+        let fence = |(&writer, at): (&WriterId, &Standing)| Fence {
+            subject: subject.clone(),
+            writer,
+            origin: at.origin.clone(),
+            age: now.since(at.since),
+        };
+        slot.fences.iter().map(fence).collect()
+    }
+
+    /// A lease's step on one of its tags: its stamp, made if it is missing, or the fences that stand.
+    pub fn lease_tag(
+        &mut self,
+        tag: &Subject,
+        finished: &[WriterId],
+        seed: u64,
+        until: StoreTime,
+        now: StoreTime,
+    ) -> Result<TagStamp, Vec<Fence>> {
+        let lacks = self.breaks();
+        let fences = self.standing(tag, finished, now);
+        if !fences.is_empty() && !lacks(StoreRule::FenceRefusesLeases) {
+            return Err(fences);
+        }
+        let stamp = self.stamp(tag, now);
+        let generation = stamp.generation.unwrap_or_else(|| self.new_generation(tag, seed));
+        let slot = self.slot(tag);
+        let kept = slot.generation.map_or(StoreTime(0), |(_, until)| until);
+        slot.generation = Some((generation, kept.max(until)));
+        Ok(TagStamp { generation: Some(generation), ..stamp })
+    }
+
+    /// A lease's step on its own subject.
+    #[allow(clippy::too_many_arguments, reason = "they are the command's, and it is called in one place")]
+    pub fn lease(
+        &mut self,
+        entry: &EntryKey,
+        token: Token,
+        until: StoreTime,
+        force: bool,
+        finished: &[WriterId],
+        now: StoreTime,
+    ) -> Gate {
+        let lacks = self.breaks();
+        let fences = self.standing(&entry.subject, finished, now);
+        if !fences.is_empty() && !lacks(StoreRule::FenceRefusesLeases) {
+            return Gate::Fenced(fences);
+        }
+        let epoch = self.epoch.0.to_le_bytes();
+        if let Some(blob) = self.read(entry, now)
+            && !force
+            && blob.get(entry::EPOCH) == Some(&epoch[..])
+        {
+            return Gate::Present(blob);
+        }
+        let slot = self.slot(&entry.subject);
+        if slot.leases.get(&entry.field).is_some_and(|(_, until)| *until > now) {
+            return Gate::Busy;
+        }
+        slot.leases.insert(entry.field, (token, until));
+        Gate::Granted
+    }
+
+    /// A fill's step on its own subject.
+    pub fn fill(
+        &mut self,
+        entry: &EntryKey,
+        token: Token,
+        blob: &Bytes,
+        until: StoreTime,
+    ) -> bool {
+        let lacks = self.breaks();
+        let slot = self.slot(&entry.subject);
+        let is_live = slot.leases.get(&entry.field).is_some_and(|&(live, _)| live == token);
+        if is_live {
+            slot.leases.remove(&entry.field);
+        }
+        let is_open = slot.fences.is_empty() || lacks(StoreRule::FenceRefusesLeases);
+        let stored = is_open && (is_live || lacks(StoreRule::FillChecksToken));
+        if stored {
+            slot.values.insert(entry.field, (blob.clone(), until));
+        }
+        stored
+    }
+
+    /// Gives a token back.
+    pub fn release(&mut self, entry: &EntryKey, token: Token) {
+        self.slot(&entry.subject).leases.retain(|field, (live, _)| *field != entry.field || *live != token);
+    }
+
+    /// A mark's step on one of its subjects.
+    pub fn mark(
+        &mut self,
+        subject: &Subject,
+        writer: WriterId,
+        origin: &Origin,
+        seed: u64,
+        until: StoreTime,
+        now: StoreTime,
+    ) {
+        let lacks = self.breaks();
+        if subject.kind() == Kind::Tag && !lacks(StoreRule::MarkRotatesTags) {
+            let generation = self.new_generation(subject, seed);
+            self.slot(subject).generation = Some((generation, until));
+        }
+        let slot = self.slot(subject);
+        if !lacks(StoreRule::MarkDropsEntries) {
+            slot.values.clear();
+        }
+        if !lacks(StoreRule::MarkVoidsLeases) {
+            slot.leases.clear();
+        }
+        for (other, standing) in &mut slot.fences {
+            standing.solo &= *other == writer;
+        }
+        let fence = Standing { origin: origin.clone(), since: now, solo: slot.fences.is_empty() };
+        slot.fences.entry(writer).or_insert(fence);
+    }
+
+    /// A clear's step on one of its subjects: whether the fence stood, and how many values were installed.
+    pub fn clear(
+        &mut self,
+        subject: &Subject,
+        writer: WriterId,
+        puts: &[Put],
+        seed: u64,
+        until: StoreTime,
+        now: StoreTime,
+    ) -> (bool, usize) {
+        let lacks = self.breaks();
+        let drops = !lacks(StoreRule::ClearDropsAgain);
+        if subject.kind() == Kind::Tag && drops {
+            let generation = self.new_generation(subject, seed);
+            self.slot(subject).generation = Some((generation, until));
+        }
+        let epoch = self.epoch;
+        let slot = self.slot(subject);
+        let lifted = slot.fences.remove(&writer);
+        let stood = lifted.is_some();
+        let is_alone = lifted.is_some_and(|fence| fence.solo) || lacks(StoreRule::PutsNeedSolo);
+        if drops {
+            slot.values.clear();
+            slot.leases.clear();
+        }
+        let mut installed = 0;
+        for put in puts.iter().filter(|put| put.key.subject == *subject && put.epoch == epoch) {
+            if is_alone && slot.fences.is_empty() {
+                slot.values.insert(put.key.field, (put.blob.clone(), now.after(put.ttl)));
+                installed += 1;
+            }
+        }
+        (stood, installed)
+    }
+
+    /// Forgets everything of one kind under one subject; whether there was anything.
+    pub fn evict(&mut self, subject: usize, victim: Victim) -> Option<Subject> {
+        let holds = |slot: &Slot| match victim {
+            Victim::Entries => !slot.values.is_empty(),
+            Victim::Leases => !slot.leases.is_empty(),
+            Victim::Generation => slot.generation.is_some(),
+            Victim::Fences => !slot.fences.is_empty(),
+        };
+        let holders: Vec<_> = self.slots.iter().filter(|(_, slot)| holds(slot)).map(|(name, _)| name.clone()).collect();
+        let name = holders.get(subject % holders.len().max(1))?.clone();
+        let slot = self.slots.get_mut(&name)?;
+        match victim {
+            Victim::Entries => slot.values.clear(),
+            Victim::Leases => slot.leases.clear(),
+            Victim::Generation => slot.generation = None,
+            Victim::Fences => slot.fences.clear(),
+        }
+        Some(name)
+    }
+
+    /// Forgets everything; the epoch stays.
+    pub fn flush(&mut self) {
+        self.slots.clear();
+    }
+
+    /// Each fence that stands: where, and whose.
+    pub fn fences(&self) -> BTreeSet<(Subject, WriterId)> {
+        let of_slot = |(subject, slot): (&Subject, &Slot)| -> Vec<_> {
+            slot.fences.keys().map(|writer| (subject.clone(), *writer)).collect()
+        };
+        self.slots.iter().flat_map(of_slot).collect()
+    }
+}

@@ -1,0 +1,138 @@
+//! The seam as an instance holds it: each command becomes a message. Refuses to answer anything itself, except that the store
+//! cannot be reached.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cache_core::StoreError;
+use cache_core::error::StoreErrorKind;
+use cache_core::store::{
+    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Origin,
+    Store, StoreResult,
+};
+use cache_core::subject::{EntryKey, Subject, Token, WriterId};
+
+use crate::client::xid_of;
+use crate::job::Job;
+use crate::wire::{Cargo, Command, Says, StoreSays};
+use crate::world::{Owner, World};
+
+/// One process's connection to the store.
+#[derive(Clone)]
+pub struct SimStore {
+    pub world: Arc<World>,
+    pub process: usize,
+}
+
+impl fmt::Debug for SimStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimStore").field("process", &self.process).finish_non_exhaustive()
+    }
+}
+
+impl SimStore {
+    async fn ask(&self, command: Command) -> Result<StoreSays, StoreError> {
+        let answer = {
+            let mut state = self.world.lock();
+            let process = &state.processes[self.process];
+            if process.is_alive && process.store_down_until > state.now {
+                return Err(StoreError::new(StoreErrorKind::Unavailable, "not connected"));
+            }
+            let state = &mut *state;
+            let job = Job::new(command, |steps| state.rng.shuffle(steps));
+            Cargo::Store(job)
+        };
+        match self.world.ask(self.process, answer).await {
+            Says::Store(Ok(says)) => Ok(says),
+            Says::Store(Err(kind)) => Err(StoreError::new(kind, "simulated")),
+            Says::Sql(_) => unreachable!("the store was asked"),
+        }
+    }
+
+    fn owns(&self, writer: WriterId, origin: &Origin) {
+        let mut state = self.world.lock();
+        let of_transaction = xid_of(origin).and_then(|xid| state.database.op(xid));
+        let owner = of_transaction.or(state.acting).map_or(Owner::AloneOf(self.process), Owner::Op);
+        state.owners.insert(writer, owner);
+    }
+}
+
+/// The command is made when the future is first polled, as a connection would send it.
+macro_rules! answered {
+    ($store:expr, $command:expr, $says:pat => $value:expr) => {
+        Box::pin(async move {
+            match $store.ask($command).await? {
+                $says => Ok($value),
+                _ => unreachable!("a command is answered in its own kind"),
+            }
+        })
+    };
+}
+
+impl Store for SimStore {
+    fn get<'a>(&'a self, key: &'a EntryKey, tags: &'a [Subject]) -> StoreResult<'a, Found> {
+        answered!(self, Command::Get { key: key.clone(), tags: tags.to_vec() }, StoreSays::Found(found) => found)
+    }
+
+    fn lease<'a>(&'a self, request: LeaseRequest<'a>) -> StoreResult<'a, Leased> {
+        let LeaseRequest { key, tags, token, duration, force, finished, seed, tag_ttl } = request;
+        answered!(
+            self,
+            Command::Lease {
+                key: key.clone(),
+                tags: tags.to_vec(),
+                token,
+                duration,
+                force,
+                finished: finished.to_vec(),
+                seed,
+                tag_ttl,
+            },
+            StoreSays::Leased(leased) => leased
+        )
+    }
+
+    fn fill<'a>(&'a self, request: FillRequest<'a>) -> StoreResult<'a, Filled> {
+        let FillRequest { key, tags, token, blob, ttl } = request;
+        answered!(
+            self,
+            Command::Fill { key: key.clone(), tags: tags.to_vec(), token, blob: blob.clone(), ttl },
+            StoreSays::Filled(filled) => filled
+        )
+    }
+
+    fn release<'a>(&'a self, key: &'a EntryKey, token: Token) -> StoreResult<'a, ()> {
+        answered!(self, Command::Release { key: key.clone(), token }, StoreSays::Released => ())
+    }
+
+    fn mark<'a>(&'a self, request: MarkRequest<'a>) -> StoreResult<'a, Marked> {
+        let MarkRequest { writer, origin, subjects, seed, tag_ttl } = request;
+        Box::pin(async move {
+            self.owns(writer, origin);
+            let command = Command::Mark {
+                writer,
+                origin: origin.clone(),
+                subjects: subjects.to_vec(),
+                seed,
+                tag_ttl,
+            };
+            match self.ask(command).await? {
+                StoreSays::Marked(marked) => Ok(marked),
+                _ => unreachable!("a command is answered in its own kind"),
+            }
+        })
+    }
+
+    fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared> {
+        let ClearRequest { writer, subjects, puts, seed, tag_ttl } = request;
+        answered!(
+            self,
+            Command::Clear { writer, subjects: subjects.to_vec(), puts: puts.to_vec(), seed, tag_ttl },
+            StoreSays::Cleared(_, cleared) => cleared
+        )
+    }
+
+    fn describe(&self) -> String {
+        format!("the simulated store of process {}", self.process)
+    }
+}
