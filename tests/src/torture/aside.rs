@@ -60,9 +60,9 @@ impl Aside {
         let database = |error: sqlx::Error| error.to_string();
         let mut tx = self.rows.pool.begin().await.map_err(database)?;
         let version = rows::bump(&mut tx, key).await.map_err(database)?;
-        self.reaper.before_commit();
+        self.reaper.before_commit().await;
         tx.commit().await.map_err(database)?;
-        self.reaper.after_commit();
+        self.reaper.after_commit().await;
         let mut redis = self.redis.clone();
         redis.del::<_, ()>(self.name(key)).await.map_err(|error| error.to_string())?;
         Ok(version)

@@ -13,7 +13,7 @@ use cache_core::{Cache, RedisStore, cached, invalidates, writes_through};
 use cache_sqlx::PgTx;
 
 use super::{
-    instance::Answer,
+    instance::{Answer, Assignment},
     pending::{Accounted, Pending},
     reaper::{Deadly, Reaper},
     row::Row,
@@ -47,12 +47,16 @@ impl Fresh {
     pub async fn connect(
         rows: Rows,
         url: &str,
-        namespace: &str,
+        assignment: &Assignment,
         reaper: Arc<Reaper>,
         pending: Arc<Pending>,
     ) -> Result<Self, cache_core::BuildError> {
         let store = Deadly::new(Accounted::new(RedisStore::connect(url).await?, pending), reaper);
-        let cache = Cache::builder(namespace).store(store).build()?;
+        let builder = Cache::builder(&assignment.namespace).store(store);
+        let cache = match assignment.options.without {
+            Some(rule) => builder.without(rule).build()?,
+            None => builder.build()?,
+        };
         cache_sqlx::heal(&cache, &rows.pool);
         Ok(Self { rows, cache })
     }

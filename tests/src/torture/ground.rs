@@ -27,7 +27,7 @@ pub struct Ground {
 #[derive(Debug)]
 enum Store {
     Given(String),
-    Own(Redis),
+    Own(Box<Redis>),
 }
 
 /// Where an instance finds its servers.
@@ -85,8 +85,8 @@ impl Servers {
         };
         let store = match (needs.store, given("REDIS_URL")) {
             (StoreNeed::Any, Some(url)) => Store::Given(url),
-            (StoreNeed::Any, None) => Store::Own(Redis::start()?),
-            (StoreNeed::Own(arguments), _) => Store::Own(Redis::options().args(arguments).start()?),
+            (StoreNeed::Any, None) => Store::Own(Box::new(Redis::start()?)),
+            (StoreNeed::Own(arguments), _) => Store::Own(Box::new(Redis::options().args(arguments).start()?)),
         };
         let mut ground = Ground { database, postgres, store, between: needs.proxy, proxies: Vec::new() };
         for _ in 0..instances {

@@ -71,7 +71,8 @@ pub async fn run(options: &Options, mut tell: impl FnMut(News<'_>)) -> Result<()
 
 fn rounds(options: &Options) -> Vec<Options> {
     let mut rounds: Vec<_> = options.nemeses.iter().map(|nemesis| options.under(nemesis)).collect();
-    if options.level != Level::Aside {
+    // Without a rule the run is a control itself.
+    if options.level != Level::Aside && options.without.is_none() {
         let time = options.time.min(CONTROL);
         let control = Options { level: Level::Aside, time, ..options.clone() };
         rounds.push(match options.nemeses[..] {

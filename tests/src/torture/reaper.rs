@@ -1,6 +1,10 @@
-//! Kills its own process at the two worst moments of a write. Lives around the store, so the product needs no hooks.
+//! The two worst moments of a write, before COMMIT and after it: some writes linger there, and some kill their own process.
+//! Lives around the store, so the product needs no hooks.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use cache_core::store::{
     ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Shard,
@@ -14,29 +18,51 @@ use super::log::Log;
 /// Deaths before COMMIT for each one between COMMIT and clear.
 const BEFORE_COMMIT: f64 = 0.25;
 
-/// Decides who dies.
+/// One write in so many lingers, and one in so many for ten times as long: a server that restarts needs that time.
+const LINGERS: u32 = 4;
+const STAYS: u32 = 40;
+
+/// Decides who lingers and who dies.
 #[derive(Debug)]
 pub struct Reaper {
     log: Arc<Log>,
     chance: f64,
+    longest: Duration,
     rng: Mutex<fastrand::Rng>,
 }
 
 impl Reaper {
-    /// Kills this percentage of the writes between COMMIT and clear.
+    /// Kills this percentage of the writes between COMMIT and clear, and lets none linger longer than this.
     #[must_use]
-    pub fn new(log: Arc<Log>, percent: f64, seed: u64) -> Self {
-        Self { log, chance: percent / 100.0, rng: Mutex::new(fastrand::Rng::with_seed(seed)) }
+    pub fn new(log: Arc<Log>, percent: f64, longest: Duration, seed: u64) -> Self {
+        let rng = Mutex::new(fastrand::Rng::with_seed(seed));
+        Self { log, chance: percent / 100.0, longest, rng }
     }
 
     /// A write is committed and its entries are not cleared yet.
-    pub fn after_commit(&self) {
+    pub async fn after_commit(&self) {
+        self.linger().await;
         self.kill(self.chance);
     }
 
     /// A write is all but committed.
-    pub fn before_commit(&self) {
+    pub async fn before_commit(&self) {
+        self.linger().await;
         self.kill(self.chance * BEFORE_COMMIT);
+    }
+
+    async fn linger(&self) {
+        let pause = {
+            let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            match rng.u32(..STAYS) {
+                0 => self.longest.mul_f64(rng.f64() * 10.0),
+                lot if lot % LINGERS == 0 => self.longest.mul_f64(rng.f64()),
+                _ => Duration::ZERO,
+            }
+        };
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
     }
 
     fn kill(&self, chance: f64) {
@@ -83,14 +109,14 @@ impl<S: Store> Store for Deadly<S> {
     fn mark<'a>(&'a self, request: MarkRequest<'a>) -> StoreResult<'a, Marked> {
         Box::pin(async move {
             let marked = self.inner.mark(request).await;
-            self.reaper.before_commit();
+            self.reaper.before_commit().await;
             marked
         })
     }
 
     fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared> {
         Box::pin(async move {
-            self.reaper.after_commit();
+            self.reaper.after_commit().await;
             self.inner.clear(request).await
         })
     }

@@ -13,7 +13,7 @@ use super::{
     log,
     nemesis::Driver,
     observer::Observer,
-    options::Options,
+    options::{Level, Options},
     report::Outcome,
     rows,
 };
@@ -68,10 +68,11 @@ pub async fn run(servers: &mut Servers, options: &Options) -> Result<Outcome, St
     if verdict.rest_reads != expected {
         return Err(format!("{} reads of the quiet system, not {expected}", verdict.rest_reads));
     }
-    let must_explain = options.level == super::options::Level::Fresh && !verdict.is_clean();
-    let logs = (options.keep || must_explain).then(|| folder.keep());
     let strikes = strikes + if nemesis.within.crash > 0.0 { census.crashes } else { 0 } + census.cancelled;
-    Ok(Outcome { options: options.clone(), verdict, census, strikes, logs })
+    let mut outcome = Outcome { options: options.clone(), verdict, census, strikes, logs: None };
+    let must_explain = options.level == Level::Fresh && outcome.fault().is_some();
+    outcome.logs = (options.keep || must_explain).then(|| folder.keep());
+    Ok(outcome)
 }
 
 /// Waits until no change is under way in the database.

@@ -116,7 +116,8 @@ impl Instance {
         let url = |name| env::var(name).map_err(|_| format!("{name} is not set"));
         let options = &assignment.options;
         let log = Arc::new(Log::create(&assignment.log).map_err(|error| error.to_string())?);
-        let reaper = Arc::new(Reaper::new(log.clone(), options.crash(), assignment.seed(u64::MAX)));
+        let reaper =
+            Arc::new(Reaper::new(log.clone(), options.crash(), options.linger, assignment.seed(u64::MAX)));
         let pending = Arc::new(Pending::default());
         let name = format!("instance {}", assignment.number);
         let pool = rows::connect(&url("DATABASE_URL")?, options.instances, &name)
@@ -129,7 +130,7 @@ impl Instance {
                 .await
                 .map(System::Aside)
                 .map_err(|error| error.to_string()),
-            Level::Fresh => Fresh::connect(rows, &redis, &assignment.namespace, reaper, pending.clone())
+            Level::Fresh => Fresh::connect(rows, &redis, &assignment, reaper, pending.clone())
                 .await
                 .map(System::Fresh)
                 .map_err(|error| error.to_string()),

@@ -7,15 +7,23 @@ use super::{Arena, Between, Deed, Needs, Nemesis, StoreNeed, Within, millis};
 
 pub(super) static CLIENT_KILL: Nemesis = Nemesis {
     name: "client-kill",
-    does: "CLIENT KILL of every connection to Redis",
+    does: "CLIENT KILL of one connection to Redis, or of all",
     needs: Needs { store: StoreNeed::Own(&[]), own_postgres: false, proxy: None },
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 20..=300, strike: client_kill, heal: |_| Ok(()) }),
+    deed: Some(Deed { every: 50..=1500, strike: client_kill, heal: |_| Ok(()) }),
 };
 
 fn client_kill(arena: &mut Arena) -> Result<bool, String> {
-    let killed: u64 = arena.redis(cmd("CLIENT").arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]))?;
+    if arena.rng.bool() {
+        let killed: u64 = arena.redis(cmd("CLIENT").arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]))?;
+        return Ok(killed > 0);
+    }
+    let list: String = arena.redis(cmd("CLIENT").arg(&["LIST", "TYPE", "normal"]))?;
+    let ids: Vec<_> = list.lines().filter_map(|line| line.strip_prefix("id=")?.split(' ').next()).collect();
+    // The asker is in the list too, and gone by now: killing it hits nothing.
+    let id = ids[arena.rng.usize(..ids.len())];
+    let killed: u64 = arena.redis(cmd("CLIENT").arg(&["KILL", "ID", id]))?;
     Ok(killed > 0)
 }
 

@@ -62,13 +62,8 @@ pub(super) static STUCK_COMMIT: Nemesis = Nemesis {
 };
 
 fn stuck_commit(arena: &mut Arena) -> Result<bool, String> {
-    arena.postgres("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")?;
-    arena.postgres("SELECT pg_reload_conf()")?;
-    let mut victims = Vec::new();
-    let stuck = arena.wait_until(millis(2000), |arena| {
-        victims = waiting(arena)?;
-        Ok(!victims.is_empty())
-    })?;
+    let victims = stick(arena)?;
+    let stuck = !victims.is_empty();
     // Two times in three the writer does not live to see its commit.
     if stuck && arena.rng.u8(..3) > 0 {
         let victim = victims[arena.rng.usize(..victims.len())];
@@ -81,6 +76,18 @@ fn stuck_commit(arena: &mut Arena) -> Result<bool, String> {
     Ok(stuck)
 }
 
+/// Lets commits be durable and invisible. Tells which instances wait for one; nobody, if none came in time.
+pub(super) fn stick(arena: &mut Arena) -> Result<Vec<u8>, String> {
+    arena.postgres("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")?;
+    arena.postgres("SELECT pg_reload_conf()")?;
+    let mut victims = Vec::new();
+    arena.wait_until(millis(2000), |arena| {
+        victims = waiting(arena)?;
+        Ok(!victims.is_empty())
+    })?;
+    Ok(victims)
+}
+
 /// The instances that wait for a commit.
 fn waiting(arena: &Arena) -> Result<Vec<u8>, String> {
     let rows = arena.postgres(
@@ -90,7 +97,8 @@ fn waiting(arena: &Arena) -> Result<Vec<u8>, String> {
     Ok(rows.iter().filter_map(name).filter_map(|name| name.strip_prefix("instance ")?.parse().ok()).collect())
 }
 
-fn unstick(arena: &mut Arena) -> Result<(), String> {
+/// Lets them become visible.
+pub(super) fn unstick(arena: &mut Arena) -> Result<(), String> {
     arena.postgres("ALTER SYSTEM RESET synchronous_standby_names")?;
     arena.postgres("SELECT pg_reload_conf()")?;
     Ok(())

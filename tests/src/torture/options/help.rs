@@ -19,10 +19,14 @@ Options:
   --instances N      Processes: 3
   --crash PERCENT    Writes that die by SIGKILL between COMMIT and clear, with their whole process; a quarter as many
                      die after mark and before COMMIT. 2 under kill-writers, else 0
+  --without RULE     The cache breaks a rule, for example `confirmed-clear`: then a promise must be broken, or the run is a
+                     fault. An unknown one lists them all
   --keys N           Hot keys: 8
   --readers N        Readers an instance, shared out over the keys: 48
   --writers N        Writers an instance: 2
   --pause-ms N       A loader waits up to N ms between its statement and the fill, which widens the races: 3
+  --linger-ms N      One write in four waits up to N ms before COMMIT, and one in four after it;
+                     one in forty up to ten times as long: 30
   --write-pause-ms N A writer waits up to N ms between two writes: 100
   --seed N           Start of all random choices; 0, the default, picks one and prints it
   --json             One JSON object a line instead of a table

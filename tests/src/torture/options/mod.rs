@@ -2,10 +2,13 @@
 
 mod help;
 mod parse;
+mod rules;
 
 use std::time::Duration;
 
-pub use self::{help::help, parse::parse};
+use cache_core::testkit::Rule;
+
+pub use self::{help::help, parse::parse, rules::name as rule_name};
 use super::nemesis::{self, Nemesis};
 
 /// How the instances read and write.
@@ -54,6 +57,8 @@ pub struct Options {
     pub nemeses: Vec<&'static Nemesis>,
     /// Percent of the writes that die between COMMIT and clear; `None`: what the nemesis says.
     pub crash: Option<f64>,
+    /// A rule that the cache breaks: then a promise must be broken, or the run shows nothing.
+    pub without: Option<Rule>,
     /// Hot keys.
     pub keys: u16,
     /// Readers an instance.
@@ -62,6 +67,8 @@ pub struct Options {
     pub writers: u16,
     /// The longest pause between a loader's statement and the fill.
     pub pause: Duration,
+    /// The longest pause of one write in four before COMMIT, and of one in four after it; one in forty takes up to ten of it.
+    pub linger: Duration,
     /// The longest pause between two writes of one writer.
     pub write_pause: Duration,
     /// Start of all random choices.
@@ -80,10 +87,12 @@ impl Default for Options {
             instances: 3,
             nemeses: vec![nemesis::DEFAULT],
             crash: None,
+            without: None,
             keys: 8,
             readers: 48,
             writers: 2,
             pause: Duration::from_millis(3),
+            linger: Duration::from_millis(30),
             write_pause: Duration::from_millis(100),
             seed: 0,
             format: Format::Text,
@@ -133,10 +142,14 @@ impl Options {
         if let Some(crash) = self.crash {
             add("--crash", crash.to_string());
         }
+        if let Some(rule) = self.without {
+            add("--without", rule_name(rule).to_owned());
+        }
         add("--keys", self.keys.to_string());
         add("--readers", self.readers.to_string());
         add("--writers", self.writers.to_string());
         add("--pause-ms", self.pause.as_millis().to_string());
+        add("--linger-ms", self.linger.as_millis().to_string());
         add("--write-pause-ms", self.write_pause.as_millis().to_string());
         add("--seed", self.seed.to_string());
         arguments.extend(match self.format {

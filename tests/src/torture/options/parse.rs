@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Format, Level, Options, Request};
+use super::{Format, Level, Options, Request, rules};
 use crate::torture::nemesis::{self, Nemesis};
 
 /// Reads a command line.
@@ -30,10 +30,12 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, Str
             "--instances" => options.instances = number(name, &value()?, 1..=64)?,
             "--nemesis" => nemeses = Some(nemesis::parse(&value()?)?),
             "--crash" => options.crash = Some(percent(name, &value()?)?),
+            "--without" => options.without = Some(rules::parse(&value()?)?),
             "--keys" => options.keys = number(name, &value()?, 1..=10_000)?,
             "--readers" => options.readers = number(name, &value()?, 1..=10_000)?,
             "--writers" => options.writers = number(name, &value()?, 0..=1_000)?,
             "--pause-ms" => options.pause = Duration::from_millis(number(name, &value()?, 0..=10_000)?),
+            "--linger-ms" => options.linger = Duration::from_millis(number(name, &value()?, 0..=10_000)?),
             "--write-pause-ms" => {
                 options.write_pause = Duration::from_millis(number(name, &value()?, 0..=10_000)?);
             }
@@ -91,8 +93,8 @@ mod tests {
     #[test]
     fn a_command_line_reads_back() {
         let Ok(Request::Run(options)) = line(
-            "--level aside --seconds=7 --instances 2 --crash 2.5% --keys 3 --readers 4 --writers 5 --pause-ms 6 \
-             --write-pause-ms 7 --seed 9 --json --keep --nemesis none,kill-writers",
+            "--level aside --seconds=7 --instances 2 --crash 2.5% --keys 3 --readers 4 --writers 5 --pause-ms 6 --linger-ms 8 \
+             --write-pause-ms 7 --seed 9 --json --keep --nemesis none,kill-writers --without sealed-flights",
         ) else {
             panic!("it is a run")
         };

@@ -10,7 +10,7 @@ use super::{
     event::{COORDINATOR, Event, Kind},
     fleet::Census,
     nemesis,
-    options::{Level, Options},
+    options::{Level, Options, rule_name},
     round::{LEAST_OF_CONTROL, per_million, per_second},
 };
 use crate::json::Object;
@@ -51,6 +51,15 @@ impl Outcome {
 
     fn fault_of_fresh(&self) -> Option<String> {
         let nemesis = self.options.nemesis();
+        if let Some(rule) = self.options.without {
+            return self.verdict.is_clean().then(|| {
+                format!(
+                    "without `{}` no promise was broken under `{}`: too little happened, or the rule is for something else",
+                    rule_name(rule),
+                    nemesis.name
+                )
+            });
+        }
         let Census { crashes, kills, .. } = self.census;
         let broken: Vec<_> = self
             .counts()
@@ -93,6 +102,7 @@ impl Outcome {
     pub fn must_hold(&self, promise: Promise) -> bool {
         let terms = self.options.nemesis().terms(self.options.crash());
         self.options.level == Level::Fresh
+            && self.options.without.is_none()
             && match promise {
                 Promise::A => true,
                 Promise::B => terms.visible,
@@ -122,6 +132,7 @@ impl Outcome {
         let mut fields = Object::default();
         fields.text("level", options.level.name());
         fields.text("nemesis", options.nemesis().name);
+        fields.text("without", options.without.map_or("", rule_name));
         fields.number("strikes", self.strikes);
         fields.text("judged", &self.judged());
         fields.number("seconds", options.time.as_secs());
@@ -175,6 +186,9 @@ impl Outcome {
         };
         row("level", options.level.name().to_owned());
         row("nemesis", options.nemesis().name.to_owned());
+        if let Some(rule) = options.without {
+            row("without", rule_name(rule).to_owned());
+        }
         row("strikes", self.strikes.to_string());
         row("instances, keys, seed", format!("{}, {}, {}", options.instances, options.keys, options.seed));
         let rate = per_second(verdict.reads, options.time);
@@ -289,6 +303,17 @@ mod tests {
         let idle = |name| Outcome { strikes: 0, ..under(name, None, Verdict::default()) };
         assert_eq!(idle("flush").fault().unwrap(), "`flush` never struck, so this run proves nothing");
         assert_eq!(idle("none").fault(), None);
+    }
+
+    #[test]
+    fn without_a_rule_something_must_break() {
+        let without = |outcome: Outcome| {
+            let rule = Some(cache_core::testkit::Rule::ConfirmedClear);
+            Outcome { options: Options { without: rule, ..outcome.options }, ..outcome }
+        };
+        let broken = Verdict { stale_after_return: 1, ..Verdict::default() };
+        assert_eq!(without(under("flush", None, broken)).fault(), None);
+        assert!(without(under("flush", None, Verdict::default())).fault().is_some());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Outcome;
-use crate::torture::options::{Level, Options};
+use crate::torture::options::{Level, Options, rule_name};
 
 /// What is kept of each run.
 #[derive(Clone, Debug, Default)]
@@ -26,18 +26,16 @@ impl Summary {
     /// Adds a run.
     pub fn add(&mut self, outcome: &Outcome) {
         let name = name(&outcome.options);
-        if outcome.options.level == Level::Fresh {
+        let is_judged = outcome.options.level == Level::Fresh && outcome.options.without.is_none();
+        if is_judged {
             self.reads += outcome.verdict.reads;
         }
         let [a, b, c, d] = outcome.counts().map(|(promise, count)| {
             let is_excused = count > 0 && !outcome.must_hold(promise);
-            let marked = is_excused && outcome.options.level == Level::Fresh;
+            let marked = is_excused && is_judged;
             format!("{count}{}", if marked { " (reported)" } else { "" })
         });
-        let judged = match outcome.options.level {
-            Level::Fresh => outcome.judged(),
-            Level::Aside => "the control".to_owned(),
-        };
+        let judged = if is_judged { outcome.judged() } else { "a control".to_owned() };
         let counts = [outcome.strikes, outcome.verdict.reads, outcome.verdict.writes];
         let [strikes, reads, writes] = counts.map(|count| count.to_string());
         self.rows.push([name, strikes, reads, writes, a, b, c, d, judged]);
@@ -73,9 +71,11 @@ impl Summary {
 }
 
 fn name(round: &Options) -> String {
-    match round.level {
-        Level::Fresh => round.nemesis().name.to_owned(),
-        Level::Aside => format!("plain cache-aside, {}", round.nemesis().name),
+    let nemesis = round.nemesis().name;
+    match (round.level, round.without) {
+        (Level::Fresh, None) => nemesis.to_owned(),
+        (Level::Fresh, Some(rule)) => format!("{nemesis}, without {}", rule_name(rule)),
+        (Level::Aside, _) => format!("plain cache-aside, {nemesis}"),
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
              |---|---|---|---|---|---|---|---|---|\n\
              | flush | 4 | 10 | 2 | 0 | 3 (reported) | 0 | 0 | AD |\n\
              | cut | 4 | 10 | 2 | 0 | 3 | 0 | 0 | ABCD |\n\
-             | plain cache-aside, none | 4 | 10 | 2 | 0 | 3 | 0 | 0 | the control |\n\n\
+             | plain cache-aside, none | 4 | 10 | 2 | 0 | 3 | 0 | 0 | a control |\n\n\
              20 reads at `fresh`.\n"
         );
         let text = summary.to_text();
