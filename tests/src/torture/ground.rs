@@ -3,7 +3,7 @@
 
 use std::{env, sync::Arc};
 
-use cache_test_support::{Error, FaultProxy, Postgres, Redis, fresh_database};
+use cache_test_support::{Cluster, Error, FaultProxy, Postgres, Redis, fresh_database, unique_name};
 
 use super::nemesis::{Between, Needs, Nemesis, StoreNeed};
 
@@ -19,15 +19,17 @@ pub struct Ground {
     database: String,
     postgres: Option<Arc<Postgres>>,
     store: Store,
-    between: Option<Between>,
+    namespace: String,
     /// One for each instance, or none at all.
-    proxies: Vec<FaultProxy>,
+    before_redis: Vec<FaultProxy>,
+    before_postgres: Vec<FaultProxy>,
 }
 
 #[derive(Debug)]
 enum Store {
     Given(String),
     Own(Box<Redis>),
+    Cluster(Box<Cluster>),
 }
 
 /// Where an instance finds its servers.
@@ -86,14 +88,26 @@ impl Servers {
         let store = match (needs.store, given("REDIS_URL")) {
             (StoreNeed::Any, Some(url)) => Store::Given(url),
             (StoreNeed::Any, None) => Store::Own(Box::new(Redis::start()?)),
+            (StoreNeed::Cluster, _) => Store::Cluster(Box::new(Cluster::start()?)),
             (StoreNeed::Own(arguments), _) => Store::Own(Box::new(Redis::options().args(arguments).start()?)),
         };
-        let mut ground = Ground { database, postgres, store, between: needs.proxy, proxies: Vec::new() };
-        for _ in 0..instances {
-            match needs.proxy {
-                Some(Between::Redis) => ground.proxies.push(FaultProxy::redis(&ground.store_url())?),
-                Some(Between::Postgres) => ground.proxies.push(FaultProxy::postgres(&ground.database)?),
-                None => {}
+        let namespace = unique_name("torture");
+        let mut ground = Ground {
+            database,
+            postgres,
+            store,
+            namespace,
+            before_redis: Vec::new(),
+            before_postgres: Vec::new(),
+        };
+        for between in needs.proxies {
+            for _ in 0..instances {
+                match between {
+                    Between::Redis => ground.before_redis.push(FaultProxy::redis(&ground.store_url())?),
+                    Between::Postgres => {
+                        ground.before_postgres.push(FaultProxy::postgres(&ground.database)?);
+                    }
+                }
             }
         }
         Ok(ground)
@@ -104,14 +118,11 @@ impl Ground {
     /// Where an instance is to find its servers.
     #[must_use]
     pub fn urls(&self, instance: u8) -> Urls {
-        let mut urls = Urls { database: self.database.clone(), redis: self.store_url() };
-        if let Some(proxy) = self.proxies.get(usize::from(instance)) {
-            match self.between {
-                Some(Between::Postgres) => urls.database = proxy.url(),
-                Some(Between::Redis) | None => urls.redis = proxy.url(),
-            }
+        let through = |between, direct: String| self.proxy(between, instance).map_or(direct, FaultProxy::url);
+        Urls {
+            database: through(Between::Postgres, self.database.clone()),
+            redis: through(Between::Redis, self.store_url()),
         }
-        urls
     }
 
     /// The database itself, past every proxy.
@@ -126,6 +137,7 @@ impl Ground {
         match &self.store {
             Store::Given(url) => url.clone(),
             Store::Own(redis) => redis.url(),
+            Store::Cluster(cluster) => cluster.url(),
         }
     }
 
@@ -133,9 +145,24 @@ impl Ground {
     #[must_use]
     pub fn redis(&self) -> Option<&Redis> {
         match &self.store {
-            Store::Given(_) => None,
             Store::Own(redis) => Some(redis),
+            _ => None,
         }
+    }
+
+    /// The cluster of this round's own.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&Cluster> {
+        match &self.store {
+            Store::Cluster(cluster) => Some(cluster),
+            _ => None,
+        }
+    }
+
+    /// Prefix of all names in the store.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// The Postgres of this run's own.
@@ -144,9 +171,21 @@ impl Ground {
         self.postgres.as_deref()
     }
 
-    /// The proxies, in the order of the instances.
+    /// The proxies of one kind, in the order of the instances.
     #[must_use]
-    pub fn proxies(&self) -> &[FaultProxy] {
-        &self.proxies
+    pub fn proxies(&self, between: Between) -> &[FaultProxy] {
+        match between {
+            Between::Redis => &self.before_redis,
+            Between::Postgres => &self.before_postgres,
+        }
+    }
+
+    /// The proxy of one kind that stands before an instance.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn proxy(&self, between: Between, instance: u8) -> Result<&FaultProxy, String> {
+        let proxy = self.proxies(between).get(usize::from(instance));
+        proxy.ok_or_else(|| format!("there is no proxy before {between:?}"))
     }
 }

@@ -34,8 +34,7 @@ pub async fn run(servers: &mut Servers, options: &Options) -> Result<Outcome, St
     let pool = rows::connect(ground.database(), 64, "coordinator").await.map_err(database)?;
     rows::create(&pool, options.keys).await.map_err(database)?;
     let folder = Folder::new().map_err(|error| format!("cannot create a folder for logs: {error}"))?;
-    let namespace = unique_name("torture");
-    let orders = Orders { options: options.clone(), namespace, folder: folder.path.clone() };
+    let orders = Orders { options: options.clone(), folder: folder.path.clone() };
 
     let fleet = waiting({
         let ground = ground.clone();
@@ -44,9 +43,10 @@ pub async fn run(servers: &mut Servers, options: &Options) -> Result<Outcome, St
     .await?;
     let observers: Vec<_> = (0..OBSERVERS).map(|_| Observer::start(pool.clone())).collect();
     fleet.go();
-    let driver = Driver::start(nemesis, ground.clone(), fleet.troops(), options.seed);
+    let driver = Driver::start(options, &ground, &fleet.troops());
     tokio::time::sleep(options.time).await;
     let strikes = waiting(move || driver.stop()).await?;
+    fleet.troops().resume_all();
     let fleet = waiting(move || fleet.stop().map(|()| fleet)).await?;
     settled(&pool).await?;
     let mut seen = Vec::new();

@@ -85,7 +85,7 @@ impl Keeper {
             number: self.number,
             life,
             release,
-            namespace: self.orders.namespace.clone(),
+            namespace: self.ground.namespace().to_owned(),
             log: self.orders.folder.join(format!("{}-{life}.log", self.number)),
             options: self.orders.options.clone(),
         };

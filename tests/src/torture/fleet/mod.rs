@@ -99,8 +99,6 @@ pub struct Fleet {
 pub struct Orders {
     /// The run.
     pub options: Options,
-    /// Prefix of all names in Redis.
-    pub namespace: String,
     /// The folder for logs.
     pub folder: PathBuf,
 }

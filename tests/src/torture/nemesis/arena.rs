@@ -44,6 +44,8 @@ pub struct Arena {
     pub ground: Arc<Ground>,
     /// The instances.
     pub troops: Troops,
+    /// How many hot keys there are.
+    pub keys: u16,
     /// All of its choices.
     pub rng: fastrand::Rng,
     pub(super) over: Arc<Bell>,

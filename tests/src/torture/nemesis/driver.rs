@@ -10,33 +10,40 @@ use std::{
 use tokio::runtime::Handle;
 
 use super::{
-    super::{fleet::Troops, ground::Ground},
-    Arena, Bell, Deed, Nemesis,
+    super::{fleet::Troops, ground::Ground, options::Options},
+    Arena, Bell, Deed,
 };
 
 /// A nemesis at work.
 #[derive(Debug)]
 pub struct Driver {
     over: Arc<Bell>,
-    thread: Option<JoinHandle<Result<u64, String>>>,
+    threads: Vec<JoinHandle<Result<u64, String>>>,
 }
 
 impl Driver {
-    /// Lets it loose. Must be called on a tokio runtime, which its questions to servers run on.
+    /// Lets the nemesis of these options loose, each of its deeds in a thread. Must be called on a tokio runtime, which its
+    /// questions to servers run on.
     #[must_use]
-    pub fn start(nemesis: &'static Nemesis, ground: Arc<Ground>, troops: Troops, seed: u64) -> Self {
-        let over = Arc::new(Bell::default());
-        let rng = fastrand::Rng::with_seed(seed);
-        let mut arena = Arena { ground, troops, rng, over: over.clone(), runtime: Handle::current() };
-        let thread = nemesis.deed.clone().map(|deed| {
+    pub fn start(options: &Options, ground: &Arc<Ground>, troops: &Troops) -> Self {
+        let (nemesis, over) = (options.nemesis(), Arc::new(Bell::default()));
+        let mut seeds = fastrand::Rng::with_seed(options.seed);
+        let threads = nemesis.deeds.iter().map(|deed| {
+            let mut arena = Arena {
+                ground: ground.clone(),
+                troops: troops.clone(),
+                keys: options.keys,
+                rng: fastrand::Rng::with_seed(seeds.u64(..)),
+                over: over.clone(),
+                runtime: Handle::current(),
+            };
             thread::spawn(move || {
-                let struck = strike_on(&deed, &mut arena);
+                let struck = strike_on(deed, &mut arena);
                 let healed = (deed.heal)(&mut arena);
-                arena.troops.resume_all();
-                healed.and(struck).map_err(|error| format!("the nemesis `{}` failed: {error}", nemesis.name))
+                healed.and(struck).map_err(|error| format!("the nemesis failed: {error}"))
             })
         });
-        Self { over, thread }
+        Self { threads: threads.collect(), over }
     }
 
     /// Ends the strikes and heals. Tells how often it struck.
@@ -45,8 +52,8 @@ impl Driver {
     /// A strike that could not be carried out, or not be undone.
     pub fn stop(mut self) -> Result<u64, String> {
         self.over.ring();
-        let Some(thread) = self.thread.take() else { return Ok(0) };
-        thread.join().map_err(|_| "the nemesis panicked".to_owned())?
+        let ends: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
+        ends.into_iter().map(|end| end.map_err(|_| "the nemesis panicked".to_owned())?).sum()
     }
 }
 

@@ -2,11 +2,13 @@
 //! faults: each says whether it can lose an acknowledged fence.
 
 mod arena;
+mod cluster;
 mod driver;
 mod network;
 mod postgres;
 mod processes;
 mod redis;
+mod storm;
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
@@ -27,8 +29,9 @@ pub struct Nemesis {
     pub loses_fences: bool,
     /// What instances do to themselves.
     pub within: Within,
-    /// What the coordinator does to them and to the servers; `None` for faults that live in the instances alone.
-    pub deed: Option<Deed>,
+    /// What the coordinator does to them and to the servers, all at the same time; none for faults that live in the instances
+    /// alone.
+    pub deeds: &'static [Deed],
 }
 
 /// What the coordinator does, again and again.
@@ -63,8 +66,8 @@ pub struct Needs {
     pub store: StoreNeed,
     /// Whether Postgres must be its own.
     pub own_postgres: bool,
-    /// What stands between each instance and a server.
-    pub proxy: Option<Between>,
+    /// What stands between each instance and its servers.
+    pub proxies: &'static [Between],
 }
 
 /// The store a nemesis needs.
@@ -74,6 +77,8 @@ pub enum StoreNeed {
     Any,
     /// A Redis of its own, started with these arguments.
     Own(&'static [&'static str]),
+    /// A Redis Cluster of its own: three masters, three replicas.
+    Cluster,
 }
 
 /// Where a fault proxy stands.
@@ -87,11 +92,11 @@ pub enum Between {
 
 impl Needs {
     /// Nothing in particular.
-    pub const ANY: Self = Self { store: StoreNeed::Any, own_postgres: false, proxy: None };
+    pub const ANY: Self = Self { store: StoreNeed::Any, own_postgres: false, proxies: &[] };
 }
 
 /// Every nemesis, in the order in which `all` runs them.
-pub static ALL: [&Nemesis; 18] = [
+pub static ALL: [&Nemesis; 22] = [
     &processes::NONE,
     &processes::KILL_WRITERS,
     &processes::KILL_READERS,
@@ -110,6 +115,10 @@ pub static ALL: [&Nemesis; 18] = [
     &postgres::PG_CUT,
     &postgres::PG_RESTART,
     &postgres::STUCK_COMMIT,
+    &storm::STORM,
+    &cluster::CLUSTER_MIGRATE,
+    &cluster::CLUSTER_STUCK,
+    &cluster::CLUSTER_FAILOVER,
 ];
 
 /// No fault.
@@ -215,6 +224,6 @@ mod tests {
     #[test]
     fn exactly_the_faults_that_lose_acknowledged_data_excuse_anything() {
         let lossy: Vec<_> = ALL.iter().filter(|one| one.loses_fences).map(|one| one.name).collect();
-        assert_eq!(lossy, ["restart-empty", "flush", "evict"]);
+        assert_eq!(lossy, ["restart-empty", "flush", "evict", "cluster-failover"]);
     }
 }

@@ -8,10 +8,10 @@ use super::{Arena, Between, Deed, Needs, Nemesis, StoreNeed, Within, millis};
 pub(super) static CLIENT_KILL: Nemesis = Nemesis {
     name: "client-kill",
     does: "CLIENT KILL of one connection to Redis, or of all",
-    needs: Needs { store: StoreNeed::Own(&[]), own_postgres: false, proxy: None },
+    needs: Needs { store: StoreNeed::Own(&[]), own_postgres: false, proxies: &[] },
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 50..=1500, strike: client_kill, heal: |_| Ok(()) }),
+    deeds: &[Deed { every: 50..=1500, strike: client_kill, heal: |_| Ok(()) }],
 };
 
 fn client_kill(arena: &mut Arena) -> Result<bool, String> {
@@ -28,7 +28,7 @@ fn client_kill(arena: &mut Arena) -> Result<bool, String> {
 }
 
 /// Each instance has a proxy of its own before Redis.
-const PROXIED: Needs = Needs { store: StoreNeed::Any, own_postgres: false, proxy: Some(Between::Redis) };
+const PROXIED: Needs = Needs { store: StoreNeed::Any, own_postgres: false, proxies: &[Between::Redis] };
 
 pub(super) static SLOW: Nemesis = Nemesis {
     name: "slow",
@@ -36,11 +36,11 @@ pub(super) static SLOW: Nemesis = Nemesis {
     needs: PROXIED,
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 20..=300, strike: slow, heal: calm }),
+    deeds: &[Deed { every: 20..=300, strike: slow, heal: calm }],
 };
 
-fn slow(arena: &mut Arena) -> Result<bool, String> {
-    let victim = any_proxy(arena);
+pub(super) fn slow(arena: &mut Arena) -> Result<bool, String> {
+    let victim = arena.any_instance();
     // Below the deadline of reads, around it, and beyond the point where the breaker opens.
     let longest = [5, 40, 150][arena.rng.usize(..3)];
     let delay = millis(arena.rng.u64(1..=longest));
@@ -56,11 +56,11 @@ pub(super) static CUT: Nemesis = Nemesis {
     needs: PROXIED,
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 10..=200, strike: cut, heal: calm }),
+    deeds: &[Deed { every: 10..=200, strike: cut, heal: calm }],
 };
 
-fn cut(arena: &mut Arena) -> Result<bool, String> {
-    let victim = any_proxy(arena);
+pub(super) fn cut(arena: &mut Arena) -> Result<bool, String> {
+    let victim = arena.any_instance();
     if arena.rng.bool() {
         proxy(arena, victim)?.cut();
         return Ok(true);
@@ -83,11 +83,11 @@ pub(super) static HALF_OPEN: Nemesis = Nemesis {
     needs: PROXIED,
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 50..=500, strike: half_open, heal: calm }),
+    deeds: &[Deed { every: 50..=500, strike: half_open, heal: calm }],
 };
 
-fn half_open(arena: &mut Arena) -> Result<bool, String> {
-    let victim = any_proxy(arena);
+pub(super) fn half_open(arena: &mut Arena) -> Result<bool, String> {
+    let victim = arena.any_instance();
     match arena.rng.u8(..3) {
         // New connections work; the old one is noticed by silence alone.
         0 => return Ok(proxy(arena, victim)?.swallow() > 0),
@@ -102,14 +102,11 @@ fn half_open(arena: &mut Arena) -> Result<bool, String> {
     Ok(true)
 }
 
-fn calm(arena: &mut Arena) -> Result<(), String> {
-    arena.ground.proxies().iter().try_for_each(|proxy| proxy.calm().map_err(|error| error.to_string()))
+pub(super) fn calm(arena: &mut Arena) -> Result<(), String> {
+    let proxies = arena.ground.proxies(Between::Redis);
+    proxies.iter().try_for_each(|proxy| proxy.calm().map_err(|error| error.to_string()))
 }
 
-pub(super) fn any_proxy(arena: &mut Arena) -> usize {
-    arena.rng.usize(..arena.ground.proxies().len().max(1))
-}
-
-pub(super) fn proxy(arena: &Arena, number: usize) -> Result<&FaultProxy, String> {
-    arena.ground.proxies().get(number).ok_or_else(|| "there is no proxy".to_owned())
+fn proxy(arena: &Arena, instance: u8) -> Result<&FaultProxy, String> {
+    arena.ground.proxy(Between::Redis, instance)
 }

@@ -1,25 +1,22 @@
 //! Faults of Postgres: the connection is lost at COMMIT, the server restarts, a commit is durable long before it is visible.
 
-use cache_test_support::{Postgres, Snare};
+use cache_test_support::{FaultProxy, Postgres, Snare};
 use rustix::process::Signal;
 use sqlx::Row;
 
-use super::{
-    Arena, Between, Deed, Needs, Nemesis, StoreNeed, Within, millis,
-    network::{any_proxy, proxy},
-};
+use super::{Arena, Between, Deed, Needs, Nemesis, StoreNeed, Within, millis};
 
 pub(super) static PG_CUT: Nemesis = Nemesis {
     name: "pg-cut",
     does: "the connection to Postgres is lost at COMMIT, before or after the server got it: the outcome is unknown",
-    needs: Needs { store: StoreNeed::Any, own_postgres: false, proxy: Some(Between::Postgres) },
+    needs: Needs { store: StoreNeed::Any, own_postgres: false, proxies: &[Between::Postgres] },
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 5..=80, strike: pg_cut, heal: |_| Ok(()) }),
+    deeds: &[Deed { every: 5..=80, strike: pg_cut, heal: |_| Ok(()) }],
 };
 
-fn pg_cut(arena: &mut Arena) -> Result<bool, String> {
-    let victim = any_proxy(arena);
+pub(super) fn pg_cut(arena: &mut Arena) -> Result<bool, String> {
+    let victim = arena.any_instance();
     let before = proxy(arena, victim)?.snared();
     let commit = b"COMMIT\0".to_vec();
     let snare = match arena.rng.bool() {
@@ -32,7 +29,7 @@ fn pg_cut(arena: &mut Arena) -> Result<bool, String> {
     Ok(sprung)
 }
 
-const OWN: Needs = Needs { store: StoreNeed::Any, own_postgres: true, proxy: None };
+const OWN: Needs = Needs { store: StoreNeed::Any, own_postgres: true, proxies: &[] };
 
 pub(super) static PG_RESTART: Nemesis = Nemesis {
     name: "pg-restart",
@@ -40,7 +37,7 @@ pub(super) static PG_RESTART: Nemesis = Nemesis {
     needs: OWN,
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 500..=2000, strike: pg_restart, heal: |_| Ok(()) }),
+    deeds: &[Deed { every: 500..=2000, strike: pg_restart, heal: |_| Ok(()) }],
 };
 
 fn pg_restart(arena: &mut Arena) -> Result<bool, String> {
@@ -58,10 +55,10 @@ pub(super) static STUCK_COMMIT: Nemesis = Nemesis {
     needs: OWN,
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 50..=500, strike: stuck_commit, heal: unstick }),
+    deeds: &[Deed { every: 50..=500, strike: stuck_commit, heal: unstick }],
 };
 
-fn stuck_commit(arena: &mut Arena) -> Result<bool, String> {
+pub(super) fn stuck_commit(arena: &mut Arena) -> Result<bool, String> {
     let victims = stick(arena)?;
     let stuck = !victims.is_empty();
     // Two times in three the writer does not live to see its commit.
@@ -102,6 +99,10 @@ pub(super) fn unstick(arena: &mut Arena) -> Result<(), String> {
     arena.postgres("ALTER SYSTEM RESET synchronous_standby_names")?;
     arena.postgres("SELECT pg_reload_conf()")?;
     Ok(())
+}
+
+fn proxy(arena: &Arena, instance: u8) -> Result<&FaultProxy, String> {
+    arena.ground.proxy(Between::Postgres, instance)
 }
 
 fn server(arena: &Arena) -> Result<&Postgres, String> {

@@ -10,7 +10,7 @@ pub(super) static NONE: Nemesis = Nemesis {
     needs: Needs::ANY,
     loses_fences: false,
     within: Within::NOTHING,
-    deed: None,
+    deeds: &[],
 };
 
 pub(super) static KILL_WRITERS: Nemesis = Nemesis {
@@ -19,7 +19,7 @@ pub(super) static KILL_WRITERS: Nemesis = Nemesis {
     needs: Needs::ANY,
     loses_fences: false,
     within: Within { crash: 2.0, cancels: false },
-    deed: None,
+    deeds: &[],
 };
 
 pub(super) static KILL_READERS: Nemesis = Nemesis {
@@ -28,15 +28,13 @@ pub(super) static KILL_READERS: Nemesis = Nemesis {
     needs: Needs::ANY,
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed {
-        every: 200..=1200,
-        strike: |arena| {
-            let victim = arena.any_instance();
-            Ok(arena.troops.signal(victim, Signal::KILL))
-        },
-        heal: |_| Ok(()),
-    }),
+    deeds: &[Deed { every: 200..=1200, strike: kill, heal: |_| Ok(()) }],
 };
+
+pub(super) fn kill(arena: &mut Arena) -> Result<bool, String> {
+    let victim = arena.any_instance();
+    Ok(arena.troops.signal(victim, Signal::KILL))
+}
 
 pub(super) static FREEZE: Nemesis = Nemesis {
     name: "freeze",
@@ -44,10 +42,10 @@ pub(super) static FREEZE: Nemesis = Nemesis {
     needs: Needs::ANY,
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 50..=500, strike: freeze, heal: |_| Ok(()) }),
+    deeds: &[Deed { every: 50..=500, strike: freeze, heal: |_| Ok(()) }],
 };
 
-fn freeze(arena: &mut Arena) -> Result<bool, String> {
+pub(super) fn freeze(arena: &mut Arena) -> Result<bool, String> {
     let victim = arena.any_instance();
     let frozen = arena.troops.signal(victim, Signal::STOP);
     // Short ones too: they fall into the middle of one command.
@@ -63,7 +61,7 @@ pub(super) static CANCEL: Nemesis = Nemesis {
     needs: Needs::ANY,
     loses_fences: false,
     within: Within { crash: 0.0, cancels: true },
-    deed: None,
+    deeds: &[],
 };
 
 pub(super) static DEPLOY: Nemesis = Nemesis {
@@ -72,7 +70,7 @@ pub(super) static DEPLOY: Nemesis = Nemesis {
     needs: Needs::ANY,
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 100..=800, strike: deploy, heal: |_| Ok(()) }),
+    deeds: &[Deed { every: 100..=800, strike: deploy, heal: |_| Ok(()) }],
 };
 
 /// The next instance of a rolling deployment; after the last one the next release begins.

@@ -9,7 +9,7 @@ use super::{
 };
 
 const fn own(arguments: &'static [&'static str]) -> Needs {
-    Needs { store: StoreNeed::Own(arguments), own_postgres: false, proxy: None }
+    Needs { store: StoreNeed::Own(arguments), own_postgres: false, proxies: &[] }
 }
 
 pub(super) static FREEZE_REDIS: Nemesis = Nemesis {
@@ -18,10 +18,10 @@ pub(super) static FREEZE_REDIS: Nemesis = Nemesis {
     needs: own(&[]),
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 100..=800, strike: freeze_redis, heal: resume }),
+    deeds: &[Deed { every: 100..=800, strike: freeze_redis, heal: resume }],
 };
 
-fn freeze_redis(arena: &mut Arena) -> Result<bool, String> {
+pub(super) fn freeze_redis(arena: &mut Arena) -> Result<bool, String> {
     server(arena)?.pause();
     let longest = [30, 200, 2500][arena.rng.usize(..3)];
     arena.wait_some(1..=longest);
@@ -29,7 +29,7 @@ fn freeze_redis(arena: &mut Arena) -> Result<bool, String> {
     Ok(true)
 }
 
-fn resume(arena: &mut Arena) -> Result<(), String> {
+pub(super) fn resume(arena: &mut Arena) -> Result<(), String> {
     server(arena)?.resume();
     Ok(())
 }
@@ -40,16 +40,16 @@ pub(super) static RESTART_KEEP: Nemesis = Nemesis {
     needs: own(&["--appendonly", "yes", "--appendfsync", "always"]),
     loses_fences: false,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 500..=2500, strike: restart, heal: |_| Ok(()) }),
+    deeds: &[Deed { every: 500..=2500, strike: restart, heal: |_| Ok(()) }],
 };
 
 pub(super) static RESTART_EMPTY: Nemesis = Nemesis {
     name: "restart-empty",
     does: "kill -9 of a Redis that keeps nothing on disk, and a start without data, in the middle of commits that are slow",
-    needs: Needs { store: StoreNeed::Own(&[]), own_postgres: true, proxy: None },
+    needs: Needs { store: StoreNeed::Own(&[]), own_postgres: true, proxies: &[] },
     loses_fences: true,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 500..=2500, strike: lose, heal: unstick }),
+    deeds: &[Deed { every: 500..=2500, strike: lose, heal: unstick }],
 };
 
 /// A commit that lasts longer than the restart is what a lost fence endangers: readers load the old row, fill, and are
@@ -77,7 +77,7 @@ pub(super) static FLUSH: Nemesis = Nemesis {
     needs: own(&[]),
     loses_fences: true,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 5..=120, strike: flush, heal: |_| Ok(()) }),
+    deeds: &[Deed { every: 5..=120, strike: flush, heal: |_| Ok(()) }],
 };
 
 fn flush(arena: &mut Arena) -> Result<bool, String> {
@@ -92,7 +92,7 @@ pub(super) static EVICT: Nemesis = Nemesis {
     needs: own(&["--maxmemory", "5mb", "--maxmemory-policy", "allkeys-random", "--maxmemory-samples", "1"]),
     loses_fences: true,
     within: Within::NOTHING,
-    deed: Some(Deed { every: 5..=60, strike: evict, heal: drop_ballast }),
+    deeds: &[Deed { every: 5..=60, strike: evict, heal: drop_ballast }],
 };
 
 /// Keys that one strike writes, and their size: more than the memory that is left.
