@@ -8,7 +8,7 @@
 //! | 2 | flags: 1 negative |
 //! | 3 | 0 |
 //! | 4-11 | epoch of the dataset when the lease was granted |
-//! | 12-19 | fingerprint: value schema, key template, declared tags |
+//! | 12-19 | fingerprint: value schema, key template, declared tags, and the subject's name |
 //! | 20-27 | made at, milliseconds on the store's clock |
 //! | 28-35 | expires at, milliseconds on the store's clock |
 //! | 36-43 | microseconds the load took |
@@ -42,7 +42,9 @@ pub struct Header {
     pub negative: bool,
     /// Epoch of the dataset when the lease was granted.
     pub epoch: Epoch,
-    /// Fingerprint of value schema, key template and declared tags.
+    /// Fingerprint of value schema, key template, declared tags and the subject's name ([`EntryKey::fingerprint`]).
+    ///
+    /// [`EntryKey::fingerprint`]: crate::subject::EntryKey::fingerprint
     pub fingerprint: u64,
     /// When it was loaded, on the store's clock.
     pub made_at: StoreTime,

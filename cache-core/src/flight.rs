@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::freshness::{Arrival, Proof, Stage};
-use crate::subject::EntryKey;
+use crate::subject::{EntryKey, Subject};
 
 /// Loads of one key that may run in one process at once: one flight, and callers who waited too long for it.
 pub(crate) const MAX_LOADS: usize = 3;
@@ -32,10 +32,12 @@ struct Progress {
     ending: Option<Ending>,
 }
 
-/// What a flight is for: an entry, read as one type.
+/// What a flight is for: an entry, read as one type and under the same tags. Under others, what a fill proves says nothing about
+/// the writes that matter.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) entry: EntryKey,
+    pub(crate) tags: Vec<Subject>,
     pub(crate) value: TypeId,
     /// Whether the callers can be told that there is none.
     pub(crate) negative: bool,

@@ -7,7 +7,7 @@ use crate::subject::TagStamp;
 /// What an entry must be to answer a read.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// Fingerprint of the reading function's schema, template and tags.
+    /// Fingerprint of the reading function's schema, template and tags, and of the subject's name.
     pub fingerprint: u64,
     /// The whole key where the stored one ends in a digest.
     pub full_key: Option<&'a str>,
@@ -20,7 +20,7 @@ pub struct Wanted<'a> {
 pub enum Unusable {
     /// It was filled in another epoch and may have missed invalidations.
     Epoch,
-    /// It was written for another schema, template or set of tags, or for another key of the same digest.
+    /// It was written for another schema, template, set of tags or key.
     Foreign,
     /// Its time has passed on the store's clock.
     Expired,

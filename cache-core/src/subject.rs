@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 /// Whether a subject is one thing or a group of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -69,6 +71,13 @@ pub struct EntryKey {
 }
 
 impl EntryKey {
+    /// Field and subject in one number, which every entry carries: a whole and current entry of another row, brought by a reply
+    /// that went astray or a key that somebody copied, is no entry of this one.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        xxh3_64_with_seed(self.subject.name().as_bytes(), self.field)
+    }
+
     /// The field as stores write it: 16 hexadecimal digits.
     #[must_use]
     pub fn field_text(&self) -> String {

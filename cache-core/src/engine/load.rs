@@ -273,7 +273,7 @@ impl<O: Output> Reader<'_, O> {
             codec: codec::NAMED_MESSAGEPACK,
             negative: value.is_none(),
             epoch: grant.epoch,
-            fingerprint: self.plan.key.field,
+            fingerprint: self.plan.key.fingerprint(),
             made_at: grant.now,
             expires_at: grant.now.after(ttl),
             load: took,

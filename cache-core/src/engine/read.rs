@@ -51,7 +51,11 @@ impl Plan {
     }
 
     fn wanted(&self) -> Wanted<'_> {
-        Wanted { fingerprint: self.key.field, full_key: self.key.subject.full(), tags: self.tags.len() }
+        Wanted {
+            fingerprint: self.key.fingerprint(),
+            full_key: self.key.subject.full(),
+            tags: self.tags.len(),
+        }
     }
 }
 
@@ -181,6 +185,7 @@ impl<O: Output> Reader<'_, O> {
         let counters = &self.plan.state.counters;
         let key = flight::Key {
             entry: self.plan.key.clone(),
+            tags: self.plan.tags.clone(),
             value: TypeId::of::<ValueOf<O>>(),
             negative: O::Payload::NEGATIVE,
         };

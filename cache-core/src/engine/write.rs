@@ -98,7 +98,7 @@ impl Core {
             codec: put.codec,
             negative: false,
             epoch,
-            fingerprint: put.key.field,
+            fingerprint: put.key.fingerprint(),
             made_at: marked.now,
             expires_at: marked.now.after(ttl),
             // Nobody loaded it: an early refresh would have no load to pay for, so XFetch waits for the expiry.

@@ -120,8 +120,8 @@ async fn bytes_that_do_not_decode_are_a_counted_miss_and_are_replaced() {
         full_key: None,
     };
     let world = World::new();
-    let field = row_entry(&world.instance()).field;
-    let good = Header { fingerprint: field, ..header.clone() };
+    let fingerprint = row_entry(&world.instance()).fingerprint();
+    let good = Header { fingerprint, ..header.clone() };
     let not_a_number = entry::encode(&good, &[0xc1]);
     let unknown_codec = entry::encode(&Header { codec: 99, ..good.clone() }, &[1]);
     // Somebody else's bytes whose epoch happens to be this one, so that a lease takes them for an entry.

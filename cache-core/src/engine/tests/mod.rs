@@ -3,6 +3,7 @@
 mod degrade;
 mod entries;
 mod flights;
+mod mixups;
 mod shards;
 mod writes;
 
