@@ -272,3 +272,19 @@ async fn a_healer_that_can_no_longer_ask_is_replaced() {
     let (first, second) = (Oracle { alive: true, finished: true }, Oracle { alive: true, finished: false });
     assert_eq!(fills_after_a_dead_writer(&[first, second]).await, 1);
 }
+
+/// A write without a transaction whose body takes longer than its fence may stand: readers lift it, and keep what they find.
+#[tokio::test]
+async fn a_writer_slower_than_its_orphaned_fence_is_seen_at_the_latest_when_it_returns() {
+    let world = World::new();
+    let (a, b) = (world.instance(), world.instance());
+    let fenced = a.mark().await.unwrap();
+    world.clock.advance(Duration::from_millis(59_999));
+    assert_eq!((b.find().await, b.cache.stats().total().fills), (Some(1), 0), "the fence stands");
+    world.clock.advance(Duration::from_millis(1));
+    assert_eq!((b.find().await, b.cache.stats().total().fills), (Some(1), 1), "nobody knows that it lives");
+    a.commit(2);
+    assert_eq!(b.find().await, Some(1), "visible, and not seen yet");
+    fenced.clear().await.unwrap();
+    assert_eq!((b.find().await, a.find().await, b.list().await), (Some(2), Some(2), 2));
+}
