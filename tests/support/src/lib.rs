@@ -8,9 +8,10 @@
 //! * [`database_url`], [`fresh_database`] and [`redis_url`]: one shared server a process; `DATABASE_URL` and `REDIS_URL` win.
 //! * [`Postgres`], [`Redis`], [`Memcached`]: a server of one's own, to stop, restart, pause, resume and kill.
 //! * [`Cluster`]: six Redis servers that form one, with slots that move and masters that fail.
+//! * [`Sentinels`]: a Redis master with replicas, and three sentinels that replace it when it fails.
 //! * [`FaultProxy`]: stands before a server; counts what passes, and cuts, refuses, stalls, delays or swallows it, at once or when a [`Snare`] springs.
 //!
-//! Everything here blocks its thread, for a second at most once servers are installed (a [`Cluster`]: some seconds). Unix only.
+//! Everything here blocks its thread, for a second at most once servers are installed (a [`Cluster`] or [`Sentinels`]: some seconds). Unix only.
 
 mod cluster;
 mod error;
@@ -25,6 +26,8 @@ mod process;
 mod proxy;
 mod random;
 mod redis;
+mod resp;
+mod sentinels;
 mod shared;
 mod url;
 mod user;
@@ -36,4 +39,5 @@ pub use postgres::{Postgres, PostgresOptions};
 pub use proxy::{FaultProxy, Snare, Traffic};
 pub use random::unique_name;
 pub use redis::{Redis, RedisOptions};
+pub use sentinels::{Sentinel, Sentinels};
 pub use shared::{database_url, fresh_database, redis_url};

@@ -57,9 +57,7 @@ impl RedisOptions {
     /// # Errors
     /// When it is missing and cannot be installed, or does not start; the message holds the end of its log.
     pub fn start(self) -> Result<Redis, Error> {
-        let program = install::find_or_install("redis-server", Software::Redis, || {
-            find::program(&["redis-server", "valkey-server"])
-        })?;
+        let program = program()?;
         let folder = Folder::new("cache_redis")?;
         let watchdog = Watchdog::start(folder.path(), "KILL")?;
         let home = folder.path().as_os_str().to_owned();
@@ -162,8 +160,14 @@ impl Redis {
     }
 }
 
+pub(crate) fn program() -> Result<PathBuf, Error> {
+    install::find_or_install("redis-server", Software::Redis, || {
+        find::program(&["redis-server", "valkey-server"])
+    })
+}
+
 /// A password set by an option is not ours to know: being asked for it is an answer too.
-fn is_ready(port: u16) -> bool {
+pub(crate) fn is_ready(port: u16) -> bool {
     port::ask::<5>(port, b"PING\r\n").is_ok_and(|answer| answer == *b"+PONG" || answer == *b"-NOAU")
 }
 

@@ -1,13 +1,15 @@
 //! A private Redis Cluster: three masters, three replicas, and what an operator does to them. Refuses to hurry: every step is
 //! waited for until the nodes themselves say that it is done.
 
-mod resp;
 mod slots;
 
 use std::{net::SocketAddr, time::Duration};
 
-use self::resp::{Reply, ask};
-use crate::{Error, Redis, process::poll_until};
+use crate::{
+    Error, Redis,
+    process::poll_until,
+    resp::{Reply, ask},
+};
 
 const MASTERS: usize = 3;
 const SLOTS: usize = 16_384;

@@ -1,7 +1,7 @@
 //! Where slots lie and how they move. Keys go in two halves where a test wants a migration that is stuck.
 
-use super::{Cluster, MASTERS, Reply, SLOTS};
-use crate::Error;
+use super::{Cluster, MASTERS, SLOTS};
+use crate::{Error, resp::Reply};
 
 /// As many keys as one slot of a test ever holds.
 const MANY: &str = "100000";

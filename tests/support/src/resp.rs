@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Text(String),
     Number(i64),
     Nothing,
@@ -18,21 +18,21 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn text(&self) -> Result<&str> {
+    pub(crate) fn text(&self) -> Result<&str> {
         match self {
             Self::Text(text) => Ok(text),
             _ => Err(strange(&format!("{self:?}"))),
         }
     }
 
-    pub(super) fn number(&self) -> Result<i64> {
+    pub(crate) fn number(&self) -> Result<i64> {
         match self {
             Self::Number(number) => Ok(*number),
             _ => Err(strange(&format!("{self:?}"))),
         }
     }
 
-    pub(super) fn list(&self) -> Result<&[Reply]> {
+    pub(crate) fn list(&self) -> Result<&[Reply]> {
         match self {
             Self::List(list) => Ok(list),
             _ => Err(strange(&format!("{self:?}"))),
@@ -45,10 +45,15 @@ fn strange(what: &str) -> Error {
 }
 
 /// Connects, asks and closes. An error reply is an error.
-pub(super) fn ask(address: SocketAddr, words: &[&str]) -> Result<Reply> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+pub(crate) fn ask(address: SocketAddr, words: &[&str]) -> Result<Reply> {
+    ask_within(PATIENCE, address, words)
+}
+
+/// The same of a server that may be paused.
+pub(crate) fn ask_within(patience: Duration, address: SocketAddr, words: &[&str]) -> Result<Reply> {
+    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     stream.write_all(&question(words))?;
     read(&mut BufReader::new(stream))
 }
