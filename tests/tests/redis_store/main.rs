@@ -7,6 +7,7 @@ mod epoch;
 mod log;
 mod memory;
 mod refusal;
+mod sentinel;
 mod tls;
 mod wire;
 

@@ -20,6 +20,14 @@ impl Refusal {
             Self::Away(text) | Self::Unusable(text) => text,
         }
     }
+
+    /// The same, said of somebody in particular.
+    pub(super) fn of(self, whom: &str) -> Self {
+        match self {
+            Self::Away(text) => Self::Away(format!("{whom}: {text}")),
+            Self::Unusable(text) => Self::Unusable(format!("{whom}: {text}")),
+        }
+    }
 }
 
 /// What an error reply means.

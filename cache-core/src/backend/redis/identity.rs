@@ -54,7 +54,7 @@ pub(super) fn is_usable(server: Info<'_>, mode: Mode) -> Result<(), Refusal> {
             Err(Refusal::Unusable("it is a node of a cluster, which is not supported yet".into()))
         }
         (_, Some("sentinel")) => Err(Refusal::Unusable(
-            "it is a sentinel, which is not supported yet: name the master itself".into(),
+            "it is a sentinel: write redis+sentinel://host:port/name-of-the-master, or name the master itself".into(),
         )),
         _ => Ok(()),
     }

@@ -22,6 +22,7 @@ mod nodes;
 mod open;
 mod reply;
 mod script;
+mod sentinel;
 mod source;
 #[cfg(feature = "redis-tls")]
 mod tls;

@@ -16,7 +16,7 @@ use super::error::{Refusal, unavailable};
 use super::identity::Mode;
 use super::link::Link;
 use super::open::{Opened, open, probe};
-use super::source::Source;
+use super::source::{Named, Source};
 use crate::error::StoreError;
 use crate::rng::Rng;
 use crate::time::Clock;
@@ -96,8 +96,26 @@ enum Current {
 }
 
 impl Shared {
-    async fn open(&self) -> Result<Opened, Refusal> {
-        open(&self.place.source.endpoint().await?, &self.place, self.clock.clone()).await
+    /// Connects to the first of the servers named that takes us.
+    async fn open(&self) -> Result<(Opened, Named), Refusal> {
+        let source = &self.place.source;
+        let mut refused = Refusal::Away("nobody names a server".into());
+        for named in source.servers().await? {
+            let opening = open(&named.server, &self.place, self.clock.clone());
+            // A server that fell silent may be replaced by another while it is waited for.
+            let opened = tokio::select! {
+                opened = opening => opened,
+                refusal = source.moved(&named) => Err(refusal),
+            };
+            match (opened, source) {
+                (Ok(opened), _) => return Ok((opened, named)),
+                (Err(refusal), Source::Fixed(_)) => refused = refusal,
+                (Err(refusal), Source::Sentinels(_)) => {
+                    refused = refusal.of(&format!("{}, whom the sentinels name", named.server));
+                }
+            }
+        }
+        Err(refused)
     }
 
     fn set(&self, current: Current) {
@@ -127,12 +145,15 @@ async fn supervise(shared: Arc<Shared>, first: oneshot::Sender<Result<(), Refusa
     loop {
         let opening = timeout(OPEN_DEADLINE, shared.open()).await;
         let refusal = match opening.unwrap_or_else(|_| Err(Refusal::Away("it does not answer".into()))) {
-            Ok(mut opened) => {
+            Ok((mut opened, named)) => {
                 outage.is_over(&shared, opened.evicts_fences.take());
                 let since = shared.clock.monotonic();
                 shared.set(Current::Up(opened.link.clone()));
                 tell_first(Ok(()));
-                let refusal = watch(&mut opened, &*shared.clock).await;
+                let refusal = tokio::select! {
+                    refusal = watch(&mut opened, &*shared.clock) => refusal,
+                    refusal = shared.place.source.moved(&named) => refusal,
+                };
                 if shared.clock.monotonic().saturating_sub(since) >= LAST_PAUSE {
                     attempt = 0;
                 }

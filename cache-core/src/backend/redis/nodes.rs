@@ -1,12 +1,14 @@
 //! The servers of a store, and which of them has a subject. Refuses topologies that are not supported.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::address::{Target, Topology};
 use super::dial::Dialer;
 use super::identity::Mode;
 use super::link::Link;
 use super::node::{FirstAttempt, Node, Place};
+use super::sentinel::Sentinels;
 use super::source::Source;
 use crate::error::StoreError;
 use crate::rng::Rng;
@@ -30,7 +32,14 @@ impl Nodes {
         let dialer = Dialer::new(target.access.tls.as_ref())?;
         let source = match &target.topology {
             Topology::Server(server) => Source::Fixed(server.clone()),
-            Topology::Sentinel { .. } => return Err("Sentinel is not supported yet".into()),
+            Topology::Sentinel { sentinels, master, login } => Source::Sentinels(Arc::new(Sentinels {
+                name: target.to_string(),
+                listed: sentinels.clone(),
+                master: master.clone(),
+                login: login.clone(),
+                dialer: dialer.clone(),
+                is_alone: AtomicBool::new(false),
+            })),
             Topology::Cluster { .. } => return Err("Redis Cluster is not supported yet".into()),
         };
         let access = target.access.clone();
