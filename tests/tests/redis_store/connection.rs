@@ -7,7 +7,7 @@ use cache_core::testkit::conformance::Trial;
 use cache_test_support::{FaultProxy, Redis};
 
 use super::log::Log;
-use super::{BOUND, ask, comes_true, fails_with, look, some_entry, store};
+use super::{BOUND, comes_true, fails_with, look, some_entry, store};
 
 #[tokio::test]
 async fn a_server_that_is_absent_at_start_is_no_error_and_is_found_later() {
@@ -134,24 +134,4 @@ fn a_store_whose_runtime_ended_says_so() {
     let error = runtime().block_on(store.get(&some_entry(), &[])).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     assert!(error.to_string().contains("runtime"), "{error}");
-}
-
-#[tokio::test]
-async fn a_policy_that_evicts_fences_is_warned_of_once() {
-    let limits = ["--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"];
-    let redis = Redis::options().args(limits).start().unwrap();
-    let proxy = FaultProxy::redis(&redis.url()).unwrap();
-    let log = Log::of(proxy.address());
-    let store = store(&proxy.url()).await;
-    assert_eq!(log.count("allkeys-lru"), 1);
-    proxy.cut();
-    assert!(comes_true(async || log.count("the store is available again") >= 1).await);
-    look(&store).await.unwrap();
-    assert_eq!(log.count("allkeys-lru"), 1, "not again at every connection");
-
-    let () = ask(&redis, &["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
-    let quiet = super::store(&redis.url()).await;
-    look(&quiet).await.unwrap();
-    assert_eq!(Log::of(redis.address()).count("may evict"), 0);
-    assert_eq!(Log::of(redis.address()).count("the store is available"), 1);
 }

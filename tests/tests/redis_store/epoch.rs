@@ -1,7 +1,7 @@
 //! Datasets that change under a connection.
 
 use cache_core::error::StoreErrorKind;
-use cache_core::store::{Leased, MarkRequest, Origin, Store};
+use cache_core::store::{LeaseRequest, Leased, MarkRequest, Origin, Store};
 use cache_core::testkit::conformance::Trial;
 use cache_test_support::Redis;
 
@@ -45,6 +45,38 @@ async fn an_entry_from_before_a_restart_is_no_entry() {
     assert_eq!(trial.fenced(&fenced).await[0].writer, write.writer, "fences outlive the epoch");
     let put = trial.put(&write, &fenced, "old");
     assert_eq!(trial.clear_with(&write, &[put]).await, 0, "a put does not");
+}
+
+/// A snapshot from before a write brings back what the write had dropped: an entry, a token, a fence of somebody who is done.
+#[tokio::test]
+async fn what_an_old_snapshot_brings_back_is_not_served_and_keeps_nobody_out() {
+    let redis = Redis::options().args(["--save", "3600 1000000"]).start().unwrap();
+    let store = store(&redis.url()).await;
+    let trial = Trial::new(&store);
+    let [entry, leased, fenced] = ["user:1", "user:2", "user:3"].map(|name| trial.entry(name));
+    let old = trial.filled(&entry, "old").await;
+    let lease = trial.granted(&leased).await;
+    let done = trial.mark(&[&fenced.subject]).await;
+    let () = ask(&redis, &["SAVE"]);
+    for written in [&entry, &leased] {
+        trial.invalidate(&written.subject).await;
+    }
+    trial.clear(&done).await;
+    redis.kill();
+    redis.restart().unwrap();
+    let is_new = async || look(&store).await.is_ok_and(|found| found.epoch != lease.epoch);
+    assert!(comes_true(is_new).await);
+
+    assert_eq!(trial.blob(&entry).await, Some(old), "it is back");
+    trial.granted(&entry).await;
+    assert!(trial.fill(&lease, "old").await, "the token is back, too");
+    let found = trial.get(&leased, &[]).await;
+    assert!(found.blob.is_some_and(|blob| blob[4..12] == lease.epoch.0.to_le_bytes()), "of the old epoch");
+    trial.granted(&leased).await;
+    assert_eq!(trial.fenced(&fenced).await[0].writer, done.writer, "so is the fence");
+    let finished = [done.writer];
+    let request = LeaseRequest { finished: &finished, ..trial.request(&fenced, &[]) };
+    trial.granted_for(request).await;
 }
 
 #[tokio::test]

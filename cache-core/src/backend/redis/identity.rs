@@ -60,12 +60,6 @@ pub(super) fn is_usable(server: Info<'_>, mode: Mode) -> Result<(), Refusal> {
     }
 }
 
-/// The eviction policy from the section `memory`, if it may throw fences away: they have no TTL, so only `allkeys-*` does.
-pub(super) fn evicts_fences(memory: Info<'_>) -> Option<&str> {
-    let limited = memory.field("maxmemory").is_some_and(|bytes| bytes != "0");
-    memory.field("maxmemory_policy").filter(|policy| limited && policy.starts_with("allkeys"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,14 +98,5 @@ mod tests {
         assert!(refusal("redis_version:7.0.0\r\nredis_mode:cluster\r\n").contains("cluster"));
         assert!(refusal("redis_version:7.2.4\r\nserver_mode:cluster\r\n").contains("cluster"));
         assert!(refusal("redis_version:7.0.0\r\nredis_mode:sentinel\r\n").contains("sentinel"));
-    }
-
-    #[test]
-    fn only_a_limit_with_an_allkeys_policy_evicts_fences() {
-        let policy = |text: &'static str| evicts_fences(Info(text));
-        assert_eq!(policy("maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n"), Some("allkeys-lru"));
-        assert_eq!(policy("maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n"), None);
-        assert_eq!(policy("maxmemory:100\r\nmaxmemory_policy:volatile-lru\r\n"), None);
-        assert_eq!(policy(""), None);
     }
 }

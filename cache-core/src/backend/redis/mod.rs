@@ -15,6 +15,7 @@ mod address;
 mod commands;
 mod dial;
 mod error;
+mod finding;
 mod identity;
 mod link;
 mod node;

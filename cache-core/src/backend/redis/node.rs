@@ -2,6 +2,7 @@
 //! the next. Refuses to hide an outage: it warns once and says when it is over.
 
 use std::fmt;
+use std::mem::{Discriminant, discriminant};
 use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::address::Access;
 use super::dial::Dialer;
 use super::error::{Refusal, unavailable};
+use super::finding::Finding;
 use super::identity::Mode;
 use super::link::Link;
 use super::open::{Opened, open, probe};
@@ -146,7 +148,7 @@ async fn supervise(shared: Arc<Shared>, first: oneshot::Sender<Result<(), Refusa
         let opening = timeout(OPEN_DEADLINE, shared.open()).await;
         let refusal = match opening.unwrap_or_else(|_| Err(Refusal::Away("it does not answer".into()))) {
             Ok((mut opened, named)) => {
-                outage.is_over(&shared, opened.evicts_fences.take());
+                outage.is_over(&shared, &opened.findings);
                 let since = shared.clock.monotonic();
                 shared.set(Current::Up(opened.link.clone()));
                 tell_first(Ok(()));
@@ -206,7 +208,8 @@ fn pause(attempt: u32, luck: f64) -> Duration {
 #[derive(Debug, Default)]
 struct Outage {
     is_known: bool,
-    has_warned_of_eviction: bool,
+    /// Kinds of findings; each is told once.
+    told: Vec<Discriminant<Finding>>,
 }
 
 impl Outage {
@@ -219,22 +222,19 @@ impl Outage {
         }
     }
 
-    fn is_over(&mut self, shared: &Shared, evicts_fences: Option<String>) {
+    fn is_over(&mut self, shared: &Shared, findings: &[Finding]) {
         let store = &shared.place.name;
         if std::mem::take(&mut self.is_known) {
             tracing::info!(%store, "the store is available again");
         } else {
             tracing::debug!(%store, "the store is available");
         }
-        if let Some(policy) = evicts_fences
-            && !std::mem::replace(&mut self.has_warned_of_eviction, true)
-        {
-            tracing::warn!(
-                %store, policy,
-                "this server may evict the fences of writes in flight. A read may then see the old value after another has \
-                 seen the new one, until the write returns, and for longer if the writer dies. A policy of `volatile-*` or \
-                 `noeviction` keeps them"
-            );
+        for finding in findings {
+            let kind = discriminant(finding);
+            if !self.told.contains(&kind) {
+                self.told.push(kind);
+                finding.tell(store);
+            }
         }
     }
 }

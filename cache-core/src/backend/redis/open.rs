@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use super::address::{Access, Endpoint, Login};
 use super::dial::Dialled;
 use super::error::{Fault, Refusal};
+use super::finding::{Finding, findings};
 use super::identity::{self, Info};
 use super::link::{Link, Step};
 use super::node::Place;
@@ -21,8 +22,8 @@ pub(super) struct Opened {
     pub(super) link: Arc<Link>,
     /// Ends when the connection does.
     pub(super) driver: JoinHandle<()>,
-    /// The eviction policy, if it throws fences away.
-    pub(super) evicts_fences: Option<String>,
+    /// What to know about the server.
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Drop for Opened {
@@ -50,15 +51,16 @@ pub(super) async fn open(server: &Endpoint, place: &Place, clock: Arc<dyn Clock>
             return Err(refused(error, question));
         }
     }
-    let [server, replication, memory, time] = answers.take(4).collect::<Vec<_>>()[..] else {
+    let [server, replication, memory, persistence, time] = answers.take(5).collect::<Vec<_>>()[..] else {
         return Err(Refusal::Away("it answered less than it was asked".into()));
     };
-    let epoch = identity::epoch(Info(text(server)?), Info(text(replication)?))?;
-    let evicts_fences = identity::evicts_fences(Info(text(memory)?)).map(str::to_owned);
+    let replication = Info(text(replication)?);
+    let epoch = identity::epoch(Info(text(server)?), replication)?;
+    let findings = findings(replication, Info(text(memory)?), Info(text(persistence)?));
     let link = Arc::new(Link::new(connection, epoch, clock));
     link.tells(reply::time(time).map_err(|error| Refusal::Away(error.to_string()))?, asked);
     match driver.take() {
-        Some(driver) => Ok(Opened { link, driver, evicts_fences }),
+        Some(driver) => Ok(Opened { link, driver, findings }),
         None => Err(Refusal::Away("the connection was closed".into())),
     }
 }
@@ -68,7 +70,7 @@ fn questions(access: &Access) -> Pipeline {
     if let Some(Login { user, password }) = &access.login {
         pipeline.cmd("AUTH").arg(user).arg(password);
     }
-    for section in ["server", "replication", "memory"] {
+    for section in ["server", "replication", "memory", "persistence"] {
         pipeline.cmd("INFO").arg(section);
     }
     pipeline.cmd("TIME");
