@@ -4,9 +4,11 @@
 
 mod connection;
 mod epoch;
+mod findings;
 mod log;
 mod memory;
 mod refusal;
+mod rights;
 mod sentinel;
 mod tls;
 mod wire;

@@ -3,6 +3,7 @@
 
 use redis::{ServerError, ServerErrorKind};
 
+use super::script;
 use crate::error::{StoreError, StoreErrorKind};
 
 /// Why a server cannot be used now.
@@ -56,6 +57,11 @@ impl Fault {
             )),
             ("WRONGPASS", _) => {
                 Self::Gone(Refusal::Unusable("it refused the user or the password of the URL".into()))
+            }
+            // Which command, only servers from 7.2 on tell.
+            (_, _) if details.contains("executing the script can't run") => {
+                let called = script::called_in(details).unwrap_or_else(|| "a command of a script".into());
+                Self::Rejected(format!("NOPERM the user of the URL has no permission to run {called}"))
             }
             // Up to 6.2 an error inside a script arrives wrapped.
             ("ERR", _) if details.starts_with("Error running script") => {
