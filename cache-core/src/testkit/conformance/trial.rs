@@ -59,6 +59,13 @@ impl Write {
     pub fn epoch(&self) -> Epoch {
         self.marked.epochs[0]
     }
+
+    /// The epoch a subject was marked in; that of the first one for a stranger.
+    #[must_use]
+    pub fn epoch_of(&self, subject: &Subject) -> Epoch {
+        let at = self.subjects.iter().position(|marked| marked == subject);
+        self.marked.epochs[at.unwrap_or_default()]
+    }
 }
 
 impl<'a> Trial<'a> {
@@ -217,7 +224,7 @@ impl<'a> Trial<'a> {
 
     /// A put of this value under an entry of the write.
     pub fn put(&self, write: &Write, key: &EntryKey, value: &str) -> Put {
-        let epoch = write.epoch();
+        let epoch = write.epoch_of(&key.subject);
         Put { key: key.clone(), blob: blob(epoch, value), ttl: LONG, epoch }
     }
 
