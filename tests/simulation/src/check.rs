@@ -155,9 +155,8 @@ fn judge_one(
         if read.at_rest {
             breaks(Promise::D, missed.version, Some(missed.op));
         }
-        let was_read = |earlier: &&Read| {
-            earlier.end < read.begin && earlier.seen.contains(&(row, missed.version))
-        };
+        let was_read =
+            |earlier: &&Read| earlier.end < read.begin && earlier.seen.contains(&(row, missed.version));
         if facts.reads.iter().any(|earlier| was_read(&earlier)) {
             breaks(Promise::C, missed.version, Some(missed.op));
         }

@@ -161,13 +161,7 @@ impl Dataset {
     }
 
     /// A fill's step on its own subject.
-    pub fn fill(
-        &mut self,
-        entry: &EntryKey,
-        token: Token,
-        blob: &Bytes,
-        until: StoreTime,
-    ) -> bool {
+    pub fn fill(&mut self, entry: &EntryKey, token: Token, blob: &Bytes, until: StoreTime) -> bool {
         let lacks = self.breaks();
         let slot = self.slot(&entry.subject);
         let is_live = slot.leases.get(&entry.field).is_some_and(|&(live, _)| live == token);
@@ -259,7 +253,8 @@ impl Dataset {
             Victim::Generation => slot.generation.is_some(),
             Victim::Fences => !slot.fences.is_empty(),
         };
-        let holders: Vec<_> = self.slots.iter().filter(|(_, slot)| holds(slot)).map(|(name, _)| name.clone()).collect();
+        let holders: Vec<_> =
+            self.slots.iter().filter(|(_, slot)| holds(slot)).map(|(name, _)| name.clone()).collect();
         let name = holders.get(subject % holders.len().max(1))?.clone();
         let slot = self.slots.get_mut(&name)?;
         match victim {

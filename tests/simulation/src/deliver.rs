@@ -40,7 +40,9 @@ impl State {
             Cargo::Show(xid, says) => self.show(&message, xid, says),
             Cargo::Abort(xid) => {
                 if self.database.is_open(xid) {
-                    self.say(|_| format!("database: notices that the client of tx {xid} is gone, and aborts it"));
+                    self.say(|_| {
+                        format!("database: notices that the client of tx {xid} is gone, and aborts it")
+                    });
                     self.database.abort(xid);
                 }
             }
@@ -52,7 +54,11 @@ impl State {
         if matches!(job.command, Command::Fill { .. }) && self.happens(self.odds.rejected) {
             let who = self.who(message.process, message.op);
             self.say(|_| format!("store: rejects the fill of {who}"));
-            return self.follow(message, Duration::ZERO, Cargo::Answer(Says::Store(Err(StoreErrorKind::Rejected))));
+            return self.follow(
+                message,
+                Duration::ZERO,
+                Cargo::Answer(Says::Store(Err(StoreErrorKind::Rejected))),
+            );
         }
         let all = self.rng.u32(..10) < 7;
         loop {
@@ -169,7 +175,9 @@ impl State {
         if !self.is_awaited(message.call) {
             return;
         }
-        self.say(|state| format!("{}: gets {}", state.who(message.process, message.op), timeline::answer(&says)));
+        self.say(|state| {
+            format!("{}: gets {}", state.who(message.process, message.op), timeline::answer(&says))
+        });
         if let Says::Store(Ok(StoreSays::Cleared(writer, Cleared { intact: true, .. }))) = &says
             && let Some(Owner::Op(op)) = self.owners.get(writer).copied()
         {

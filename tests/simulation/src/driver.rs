@@ -135,7 +135,8 @@ impl Driver {
             counts.unfenced += writes.refused;
             counts.unclear += writes.unconfirmed;
         }
-        let lost: Vec<_> = state.facts.writes.values().filter(|write| write.lost.is_some()).copied().collect();
+        let lost: Vec<_> =
+            state.facts.writes.values().filter(|write| write.lost.is_some()).copied().collect();
         state.counts.lost_fences += lost.len() as u64;
         state.counts.forsaken_writes += lost.iter().filter(|write| write.forsaken).count() as u64;
         violations

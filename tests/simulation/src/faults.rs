@@ -151,7 +151,8 @@ impl State {
     }
 
     fn lose_reply(&mut self) {
-        let is_reply = |message: &crate::wire::Message| matches!(message.cargo, Cargo::Answer(Says::Store(_)));
+        let is_reply =
+            |message: &crate::wire::Message| matches!(message.cargo, Cargo::Answer(Says::Store(_)));
         let Some(place) = self.some_message(is_reply) else { return };
         let message = self.messages.swap_remove(place);
         self.counts.lost_replies += 1;
@@ -236,7 +237,8 @@ impl State {
                 self.by_itself(process, op, not_before, Cargo::Abort(xid));
             }
         }
-        let ops: Vec<_> = self.ops.iter().filter(|(_, op)| op.process == process).map(|(op, _)| *op).collect();
+        let ops: Vec<_> =
+            self.ops.iter().filter(|(_, op)| op.process == process).map(|(op, _)| *op).collect();
         for op in ops {
             let write = self.facts.writes.entry(op).or_default();
             write.forsaken |= write.cleared.is_none() && write.returned.is_none();

@@ -45,7 +45,9 @@ impl Job {
         let mut left: Vec<_> = (0..steps).collect();
         shuffle(&mut left[first..]);
         let stamps = match &command {
-            Command::Get { tags, .. } | Command::Lease { tags, .. } | Command::Fill { tags, .. } => tags.len(),
+            Command::Get { tags, .. } | Command::Lease { tags, .. } | Command::Fill { tags, .. } => {
+                tags.len()
+            }
             _ => 0,
         };
         let nothing = TagStamp { epoch: Epoch::default(), generation: None };
@@ -141,9 +143,9 @@ impl Job {
     /// The subjects it names.
     pub fn subjects(&self) -> Vec<&Subject> {
         match &self.command {
-            Command::Get { key, tags } | Command::Lease { key, tags, .. } | Command::Fill { key, tags, .. } => {
-                std::iter::once(&key.subject).chain(tags).collect()
-            }
+            Command::Get { key, tags }
+            | Command::Lease { key, tags, .. }
+            | Command::Fill { key, tags, .. } => std::iter::once(&key.subject).chain(tags).collect(),
             Command::Release { key, .. } => vec![&key.subject],
             Command::Mark { subjects, .. } | Command::Clear { subjects, .. } => subjects.iter().collect(),
         }

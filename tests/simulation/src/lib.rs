@@ -3,7 +3,10 @@
 //!
 //! [`run`] is one seed, [`batch`] many, [`check`] the verdict; `cargo xtask simulate` is the tool.
 
-#![allow(missing_docs, reason = "a tool of this workspace: what is public is public for its tests and its command")]
+#![allow(
+    missing_docs,
+    reason = "a tool of this workspace: what is public is public for its tests and its command"
+)]
 
 pub mod app;
 pub mod batch;

@@ -12,7 +12,10 @@ pub enum Call {
     Card(usize),
     Page(usize),
     /// One transaction over these rows. A savepoint is set before the second and then released, or rolled back.
-    Bump { rows: Vec<usize>, savepoint: Option<Savepoint> },
+    Bump {
+        rows: Vec<usize>,
+        savepoint: Option<Savepoint>,
+    },
     Install(usize),
     Alone(usize),
 }

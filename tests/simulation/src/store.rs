@@ -109,13 +109,8 @@ impl Store for SimStore {
         let MarkRequest { writer, origin, subjects, seed, tag_ttl } = request;
         Box::pin(async move {
             self.owns(writer, origin);
-            let command = Command::Mark {
-                writer,
-                origin: origin.clone(),
-                subjects: subjects.to_vec(),
-                seed,
-                tag_ttl,
-            };
+            let command =
+                Command::Mark { writer, origin: origin.clone(), subjects: subjects.to_vec(), seed, tag_ttl };
             match self.ask(command).await? {
                 StoreSays::Marked(marked) => Ok(marked),
                 _ => unreachable!("a command is answered in its own kind"),

@@ -18,7 +18,10 @@ pub type CallId = u64;
 /// A command of the seam, with what it borrows.
 #[derive(Clone, Debug)]
 pub enum Command {
-    Get { key: EntryKey, tags: Vec<Subject> },
+    Get {
+        key: EntryKey,
+        tags: Vec<Subject>,
+    },
     Lease {
         key: EntryKey,
         tags: Vec<Subject>,
@@ -29,10 +32,31 @@ pub enum Command {
         seed: u64,
         tag_ttl: Duration,
     },
-    Fill { key: EntryKey, tags: Vec<Subject>, token: Token, blob: Bytes, ttl: Duration },
-    Release { key: EntryKey, token: Token },
-    Mark { writer: WriterId, origin: Origin, subjects: Vec<Subject>, seed: u64, tag_ttl: Duration },
-    Clear { writer: WriterId, subjects: Vec<Subject>, puts: Vec<Put>, seed: u64, tag_ttl: Duration },
+    Fill {
+        key: EntryKey,
+        tags: Vec<Subject>,
+        token: Token,
+        blob: Bytes,
+        ttl: Duration,
+    },
+    Release {
+        key: EntryKey,
+        token: Token,
+    },
+    Mark {
+        writer: WriterId,
+        origin: Origin,
+        subjects: Vec<Subject>,
+        seed: u64,
+        tag_ttl: Duration,
+    },
+    Clear {
+        writer: WriterId,
+        subjects: Vec<Subject>,
+        puts: Vec<Put>,
+        seed: u64,
+        tag_ttl: Duration,
+    },
 }
 
 /// What the store says.

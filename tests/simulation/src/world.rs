@@ -112,8 +112,7 @@ impl World {
     ) -> Arc<Self> {
         let data = Dataset::new(Epoch(1), lacks);
         let first = |(row, &version): (usize, &u64)| Visible { row, version, op: 0, at: 0 };
-        let facts =
-            Facts { visible: rows.iter().enumerate().map(first).collect(), ..Facts::default() };
+        let facts = Facts { visible: rows.iter().enumerate().map(first).collect(), ..Facts::default() };
         Arc::new(Self(Mutex::new(State {
             rng,
             now: Duration::ZERO,
@@ -187,7 +186,9 @@ impl State {
     /// The call whose fence a command is about.
     fn owner_of(&self, cargo: &Cargo) -> Option<OpId> {
         let Cargo::Store(job) = cargo else { return None };
-        let (Command::Mark { writer, .. } | Command::Clear { writer, .. }) = &job.command else { return None };
+        let (Command::Mark { writer, .. } | Command::Clear { writer, .. }) = &job.command else {
+            return None;
+        };
         match self.owners.get(writer) {
             Some(Owner::Op(op)) => Some(*op),
             _ => None,

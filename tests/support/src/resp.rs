@@ -51,11 +51,26 @@ pub(crate) fn ask(address: SocketAddr, words: &[&str]) -> Result<Reply> {
 
 /// The same of a server that may be paused.
 pub(crate) fn ask_within(patience: Duration, address: SocketAddr, words: &[&str]) -> Result<Reply> {
+    ask_in_turn(patience, address, &[words])
+}
+
+/// The same about a slot that the server is importing.
+pub(crate) fn ask_importing(address: SocketAddr, words: &[&str]) -> Result<Reply> {
+    ask_in_turn(PATIENCE, address, &[&["ASKING"], words])
+}
+
+/// Asks on one connection; the last answer counts.
+fn ask_in_turn(patience: Duration, address: SocketAddr, questions: &[&[&str]]) -> Result<Reply> {
     let mut stream = TcpStream::connect_timeout(&address, patience)?;
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
-    stream.write_all(&question(words))?;
-    read(&mut BufReader::new(stream))
+    let mut from = BufReader::new(stream.try_clone()?);
+    let mut answer = Reply::Nothing;
+    for words in questions {
+        stream.write_all(&question(words))?;
+        answer = read(&mut from)?;
+    }
+    Ok(answer)
 }
 
 fn question(words: &[&str]) -> Vec<u8> {

@@ -1,173 +1,215 @@
-//! The six commands in the words of Redis, each on the connection it is given. Refuses to choose one: see [`super::nodes`].
-
-use std::time::Duration;
-
-use redis::{Cmd, cmd};
+//! The six commands in the words of Redis. Refuses to know which server has what: see [`super::nodes`].
 
 use super::error::rejected;
-use super::link::{Link, Step};
-use super::reply::{self, Answer, Gate};
-use super::script;
+use super::link::Step;
+use super::nodes::Nodes;
+use super::reply::{self, Answer, Gate, is_torn};
+use super::send::{Done, Job, Reach};
+use super::words::{keys, lifetime, on_part, read_generation, token_text, writers};
+use super::{script, torn};
 use crate::error::StoreError;
 use crate::store::{
     ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Put,
 };
-use crate::subject::{EntryKey, Epoch, Kind, Subject, TagStamp, Token, WriterId};
-use crate::time::{StoreTime, millis};
+use crate::subject::{EntryKey, Epoch, Kind, Subject, TagStamp, Token};
+use crate::time::StoreTime;
 
-fn key(subject: &Subject, part: char) -> String {
-    format!("{{{}}}:{part}", subject.name())
+/// In order: one answer for each of `tags`, from wherever it is.
+fn generations(tags: &[Subject]) -> impl Iterator<Item = Job<'_>> {
+    tags.iter().map(|tag| Job::read(tag, move |_| read_generation(tag)))
 }
 
-fn keys<const N: usize>(subject: &Subject, parts: [char; N]) -> [String; N] {
-    parts.map(|part| key(subject, part))
+fn stamps(done: impl Iterator<Item = Done>) -> Result<Vec<TagStamp>, StoreError> {
+    done.map(|done| reply::stamp(done.value, done.link.epoch)).collect()
 }
 
-fn token_text(token: Token) -> String {
-    format!("{:016x}", token.0)
-}
-
-/// Milliseconds as the server takes them: never none, and never so many that it overflows.
-fn lifetime(duration: Duration) -> u64 {
-    const CENTURY: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
-    millis(duration).clamp(1, CENTURY)
-}
-
-fn writers(cmd: &mut Cmd, finished: &[WriterId]) {
-    for writer in finished {
-        cmd.arg(writer.to_string());
+pub(super) async fn get(nodes: &Nodes, key: &EntryKey, tags: &[Subject]) -> Result<Found, StoreError> {
+    let mut read = on_part("HGET", &key.subject, 'v');
+    read.arg(key.field_text());
+    // The usual read is one command on one connection that is there.
+    if tags.is_empty()
+        && let Ok(link) = nodes.link(&key.subject)
+    {
+        let reply = link.send(&read).await?;
+        if !reply::is_moved(&reply) {
+            let blob = reply::blob(reply)?;
+            return Ok(Found { epoch: link.epoch, now: link.now(), blob, tags: Vec::new() });
+        }
     }
+    let mut jobs = vec![Job::read(&key.subject, |_| Step::Read(read.clone()))];
+    jobs.extend(generations(tags));
+    let mut done = nodes.run(&jobs, Reach::All).await?.into_iter();
+    let Some(Done { value, link, .. }) = done.next() else { return Err(unanswered()) };
+    Ok(Found { epoch: link.epoch, now: link.now(), blob: reply::blob(value)?, tags: stamps(done)? })
 }
 
-fn read_generation(tag: &Subject) -> Cmd {
-    let mut read = cmd("GET");
-    read.arg(key(tag, 'g'));
-    read
-}
-
-pub(super) async fn get(link: &Link, key: &EntryKey, tags: &[Subject]) -> Result<Found, StoreError> {
-    let mut read = cmd("HGET");
-    read.arg(self::key(&key.subject, 'v')).arg(key.field_text());
-    if tags.is_empty() {
-        let blob = reply::blob(link.send(&read).await?)?;
-        return Ok(Found { epoch: link.epoch, now: link.now(), blob, tags: Vec::new() });
-    }
-    let mut steps = vec![Step::Read(read)];
-    steps.extend(tags.iter().map(|tag| Step::Read(read_generation(tag))));
-    let mut replies = link.send_all(&steps).await?.into_iter();
-    let blob = reply::blob(replies.next().unwrap_or_default())?;
-    Ok(Found { epoch: link.epoch, now: link.now(), blob, tags: stamps(replies, link.epoch)? })
-}
-
-fn stamps(replies: impl Iterator<Item = redis::Value>, epoch: Epoch) -> Result<Vec<TagStamp>, StoreError> {
-    replies.map(|reply| reply::stamp(reply, epoch)).collect()
-}
-
-pub(super) async fn lease(link: &Link, request: &LeaseRequest<'_>) -> Result<Leased, StoreError> {
+pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<Leased, StoreError> {
     let LeaseRequest { key, tags, token, finished, .. } = *request;
-    let mut steps: Vec<Step> = tags
+    // On several servers the tags are read while the token is granted, in no order. Both come before the load, and that is
+    // what counts: a token that is granted under a fenced tag is given back.
+    let mut jobs: Vec<Job<'_>> = tags
         .iter()
         .map(|tag| {
-            Step::script(&script::TAG, &keys(tag, ['g', 'c']), |cmd| {
-                cmd.arg(request.seed).arg(lifetime(request.tag_ttl));
-                writers(cmd, finished);
+            Job::new(tag, move |_| {
+                Step::script(&script::TAG, &keys(tag, ['g', 'c']), |cmd| {
+                    cmd.arg(request.seed).arg(lifetime(request.tag_ttl));
+                    writers(cmd, finished);
+                })
             })
         })
         .collect();
-    steps.push(Step::script(&script::LEASE, &keys(&key.subject, ['v', 'l', 'c']), |cmd| {
-        cmd.arg(key.field_text()).arg(token_text(token)).arg(lifetime(request.duration));
-        cmd.arg(&link.epoch.0.to_le_bytes()[..]).arg(u8::from(request.force));
-        writers(cmd, finished);
+    jobs.push(Job::new(&key.subject, |epoch| {
+        Step::script(&script::LEASE, &keys(&key.subject, ['v', 'l', 'c']), |cmd| {
+            cmd.arg(key.field_text()).arg(token_text(token)).arg(lifetime(request.duration));
+            cmd.arg(&epoch.0.to_le_bytes()[..]).arg(u8::from(request.force));
+            writers(cmd, finished);
+        })
     }));
-    let replies = link.send_all(&steps).await?;
+    let done = nodes.run(&jobs, Reach::All).await?;
 
     let (mut fences, mut stamps, mut leased) = (Vec::new(), Vec::with_capacity(tags.len()), None);
-    for (reply, subject) in replies.into_iter().zip(tags.iter().chain([&key.subject])) {
-        match reply::gate(reply, subject)? {
+    let mut migrating = Vec::new();
+    for (Done { value, link, .. }, subject) in done.into_iter().zip(tags.iter().chain([&key.subject])) {
+        if is_torn(&value) {
+            migrating.push(subject);
+            continue;
+        }
+        match reply::gate(value, subject)? {
             Gate::Fenced(standing) => fences.extend(standing),
             Gate::Open(answer) if subject.kind() == Kind::Tag => {
                 let generation = answer.value.as_deref().and_then(reply::generation);
                 stamps.push(TagStamp { epoch: link.epoch, generation });
             }
-            Gate::Open(answer) => leased = Some(answer),
+            Gate::Open(answer) => leased = Some((answer, link.epoch)),
         }
     }
-    let granted = leased.as_ref().is_some_and(|answer| answer.word == "granted");
-    if !fences.is_empty() {
-        if granted {
+    if !fences.is_empty() || !migrating.is_empty() {
+        if leased.is_some_and(|(answer, _)| answer.word == "granted") {
             // Best effort: a lease that is not given back lapses.
-            let _ = release(link, key, token).await;
+            let _ = release(nodes, key, token).await;
+        }
+        if !migrating.is_empty() {
+            fences.extend(torn::fences(nodes, request, &migrating).await?);
         }
         return Ok(Leased::Fenced(fences));
     }
-    let Some(Answer { word, now, value }) = leased else { return Err(rejected("a script gave no answer")) };
+    let Some((Answer { word, now, value }, epoch)) = leased else { return Err(unanswered()) };
     match (word.as_str(), value) {
-        ("granted", None) => Ok(Leased::Granted { epoch: link.epoch, now, tags: stamps }),
+        ("granted", None) => Ok(Leased::Granted { epoch, now, tags: stamps }),
         ("busy", None) => Ok(Leased::Busy),
         ("present", Some(blob)) => {
-            Ok(Leased::Present(Found { epoch: link.epoch, now, blob: Some(blob.into()), tags: stamps }))
+            Ok(Leased::Present(Found { epoch, now, blob: Some(blob.into()), tags: stamps }))
         }
         _ => Err(rejected("a script gave an answer that this version does not understand")),
     }
 }
 
-pub(super) async fn fill(link: &Link, request: &FillRequest<'_>) -> Result<Filled, StoreError> {
+pub(super) async fn fill(nodes: &Nodes, request: &FillRequest<'_>) -> Result<Filled, StoreError> {
     let FillRequest { key, tags, token, blob, ttl } = *request;
-    let mut steps = vec![Step::script(&script::FILL, &keys(&key.subject, ['v', 'l', 'c']), |cmd| {
-        cmd.arg(key.field_text()).arg(token_text(token)).arg(&blob[..]).arg(lifetime(ttl));
-    })];
-    steps.extend(tags.iter().map(|tag| Step::Read(read_generation(tag))));
-    let mut replies = link.send_all(&steps).await?.into_iter();
-    let stored = reply::number(&replies.next().unwrap_or_default())? == 1;
-    Ok(Filled { epoch: link.epoch, stored, tags: stamps(replies, link.epoch)? })
+    let fill = || {
+        Job::new(&key.subject, move |_| {
+            Step::script(&script::FILL, &keys(&key.subject, ['v', 'l', 'c']), |cmd| {
+                cmd.arg(key.field_text()).arg(token_text(token)).arg(&blob[..]).arg(lifetime(ttl));
+            })
+        })
+    };
+    // The generations have to be those after the fill. In one pipeline they are; on several servers only if they are read
+    // once the fill is acknowledged.
+    let place = nodes.shard(&key.subject);
+    let is_together = tags.iter().all(|tag| nodes.shard(tag) == place);
+    let jobs =
+        if is_together { [fill()].into_iter().chain(generations(tags)).collect() } else { vec![fill()] };
+    let mut done = nodes.run(&jobs, Reach::All).await?;
+    let after = done.split_off(1);
+    let Some(Done { value, link, in_order }) = done.pop() else { return Err(unanswered()) };
+    let stored = if is_torn(&value) {
+        // Refused, and the token is of no use to anybody.
+        let _ = release(nodes, key, token).await;
+        false
+    } else {
+        reply::number(&value)? == 1
+    };
+    let in_one = |done: &Done| std::sync::Arc::ptr_eq(&done.link, &link) && done.in_order;
+    let tags = if is_together && in_order && after.iter().all(in_one) {
+        stamps(after.into_iter())?
+    } else {
+        stamps(nodes.run(&generations(tags).collect::<Vec<_>>(), Reach::All).await?.into_iter())?
+    };
+    Ok(Filled { epoch: link.epoch, stored, tags })
 }
 
-pub(super) async fn release(link: &Link, key: &EntryKey, token: Token) -> Result<(), StoreError> {
-    let step = Step::script(&script::RELEASE, &keys(&key.subject, ['l']), |cmd| {
-        cmd.arg(key.field_text()).arg(token_text(token));
+pub(super) async fn release(nodes: &Nodes, key: &EntryKey, token: Token) -> Result<(), StoreError> {
+    let job = Job::idempotent(&key.subject, |_| {
+        Step::script(&script::RELEASE, &keys(&key.subject, ['l']), |cmd| {
+            cmd.arg(key.field_text()).arg(token_text(token));
+        })
     });
-    let replies = link.send_all(&[step]).await?;
-    replies.iter().try_for_each(|reply| reply::number(reply).map(drop))
+    let done = nodes.run(&[job], Reach::All).await?;
+    done.iter().try_for_each(|done| reply::number(&done.value).map(drop))
 }
 
-pub(super) async fn mark(link: &Link, request: &MarkRequest<'_>) -> Result<Marked, StoreError> {
-    let (writer, origin) = (request.writer.to_string(), request.origin.as_str());
-    let step = |subject: &Subject| match subject.kind() {
-        Kind::Entity => Step::script(&script::MARK, &keys(subject, ['v', 'l', 'c']), |cmd| {
-            cmd.arg(&writer).arg(origin);
-        }),
-        Kind::Tag => Step::script(&script::MARK_TAG, &keys(subject, ['g', 'c']), |cmd| {
-            cmd.arg(&writer).arg(origin).arg(request.seed).arg(lifetime(request.tag_ttl));
-        }),
-    };
-    let replies = link.send_all(&request.subjects.iter().map(step).collect::<Vec<_>>()).await?;
-    let mut now = link.now();
-    for reply in &replies {
-        now = StoreTime(reply::number(reply)?);
-    }
-    Ok(Marked { epochs: vec![link.epoch; replies.len()], now })
-}
-
-pub(super) async fn clear(link: &Link, request: &ClearRequest<'_>) -> Result<Cleared, StoreError> {
+pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Marked, StoreError> {
     let writer = request.writer.to_string();
-    let fits = |put: &&Put, subject: &Subject| put.key.subject == *subject && put.epoch == link.epoch;
-    let step = |subject: &Subject| match subject.kind() {
-        Kind::Entity => Step::script(&script::CLEAR, &keys(subject, ['v', 'l', 'c']), |cmd| {
-            cmd.arg(&writer);
-            for put in request.puts.iter().filter(|put| fits(put, subject)) {
-                cmd.arg(put.key.field_text()).arg(lifetime(put.ttl)).arg(&put.blob[..]);
-            }
-        }),
-        Kind::Tag => Step::script(&script::CLEAR_TAG, &keys(subject, ['g', 'c']), |cmd| {
-            cmd.arg(&writer).arg(request.seed).arg(lifetime(request.tag_ttl));
-        }),
+    let (writer, origin) = (writer.as_str(), request.origin.as_str());
+    let job = |subject| {
+        Job::idempotent(subject, move |_: Epoch| match subject.kind() {
+            Kind::Entity => Step::script(&script::MARK, &keys(subject, ['v', 'l', 'c']), |cmd| {
+                cmd.arg(writer).arg(origin);
+            }),
+            Kind::Tag => Step::script(&script::MARK_TAG, &keys(subject, ['g', 'c']), |cmd| {
+                cmd.arg(writer).arg(origin).arg(request.seed).arg(lifetime(request.tag_ttl));
+            }),
+        })
     };
-    let replies = link.send_all(&request.subjects.iter().map(step).collect::<Vec<_>>()).await?;
-    let mut cleared = Cleared { intact: true, installed: 0 };
-    for reply in &replies {
-        let (stood, installed) = reply::cleared(reply)?;
+    let jobs: Vec<_> = request.subjects.iter().map(job).collect();
+    let done = nodes.run(&jobs, Reach::All).await?;
+    let migrating: Vec<_> = torn_among(&done, request.subjects).collect();
+    let mut one_by_one = torn::mark(nodes, request, &migrating).await?.into_iter();
+    let (mut epochs, mut now) = (Vec::with_capacity(done.len()), StoreTime::default());
+    for Done { value, link, .. } in done {
+        let told = match is_torn(&value) {
+            true => one_by_one.next().ok_or_else(unanswered)?,
+            false => (link.epoch, StoreTime(reply::number(&value)?)),
+        };
+        epochs.push(told.0);
+        now = now.max(told.1);
+    }
+    Ok(Marked { epochs, now })
+}
+
+pub(super) async fn clear(nodes: &Nodes, request: &ClearRequest<'_>) -> Result<Cleared, StoreError> {
+    let writer = request.writer.to_string();
+    let writer = writer.as_str();
+    let fits = |put: &&Put, subject: &Subject, epoch| put.key.subject == *subject && put.epoch == epoch;
+    let job = |subject| {
+        Job::new(subject, move |epoch| match subject.kind() {
+            Kind::Entity => Step::script(&script::CLEAR, &keys(subject, ['v', 'l', 'c']), |cmd| {
+                cmd.arg(writer);
+                for put in request.puts.iter().filter(|put| fits(put, subject, epoch)) {
+                    cmd.arg(put.key.field_text()).arg(lifetime(put.ttl)).arg(&put.blob[..]);
+                }
+            }),
+            Kind::Tag => Step::script(&script::CLEAR_TAG, &keys(subject, ['g', 'c']), |cmd| {
+                cmd.arg(writer).arg(request.seed).arg(lifetime(request.tag_ttl));
+            }),
+        })
+    };
+    let jobs: Vec<_> = request.subjects.iter().map(job).collect();
+    let done = nodes.run(&jobs, Reach::Any).await?;
+    let migrating: Vec<_> = torn_among(&done, request.subjects).collect();
+    let mut cleared = Cleared { intact: torn::clear(nodes, request, &migrating).await?, installed: 0 };
+    for Done { value, .. } in done.iter().filter(|done| !is_torn(&done.value)) {
+        let (stood, installed) = reply::cleared(value)?;
         cleared.intact &= stood;
         cleared.installed += installed;
     }
     Ok(cleared)
+}
+
+fn torn_among<'a>(done: &'a [Done], subjects: &'a [Subject]) -> impl Iterator<Item = &'a Subject> {
+    done.iter().zip(subjects).filter(|(done, _)| is_torn(&done.value)).map(|(_, subject)| subject)
+}
+
+fn unanswered() -> StoreError {
+    rejected("a script gave no answer")
 }

@@ -11,6 +11,8 @@ use crate::error::{StoreError, StoreErrorKind};
 pub(super) enum Refusal {
     /// It may be there again in a moment.
     Away(String),
+    /// It is there, but what is known of it is no longer true: the connection is opened anew.
+    Renewed(String),
     /// Somebody has to change the server or the settings first.
     Unusable(String),
 }
@@ -18,7 +20,7 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) fn text(&self) -> &str {
         match self {
-            Self::Away(text) | Self::Unusable(text) => text,
+            Self::Away(text) | Self::Renewed(text) | Self::Unusable(text) => text,
         }
     }
 
@@ -26,6 +28,7 @@ impl Refusal {
     pub(super) fn of(self, whom: &str) -> Self {
         match self {
             Self::Away(text) => Self::Away(format!("{whom}: {text}")),
+            Self::Renewed(text) => Self::Renewed(format!("{whom}: {text}")),
             Self::Unusable(text) => Self::Unusable(format!("{whom}: {text}")),
         }
     }
@@ -38,6 +41,14 @@ pub(super) enum Fault {
     NoScript,
     /// The key holds somebody else's kind of value.
     WrongType,
+    /// Another node of the cluster has the slot.
+    Moved,
+    /// The slot is on its way to another node, and what the command is about may be there already; the text tells where.
+    Ask(String),
+    /// The slot is on its way to another node, and the command's keys are on both or on neither.
+    Torn,
+    /// Nobody in the cluster serves the slot now, and the command was not carried out.
+    Unserved(String),
     /// This server is not, or no longer, the one to talk to.
     Gone(Refusal),
     /// This command was refused.
@@ -51,7 +62,11 @@ impl Fault {
         match (error.code(), error.kind()) {
             (_, Some(ServerErrorKind::NoScript)) => Self::NoScript,
             ("WRONGTYPE", _) => Self::WrongType,
-            ("READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN", _) => Self::Gone(Refusal::Away(said())),
+            ("MOVED", _) => Self::Moved,
+            ("ASK", _) => Self::Ask(details.rsplit(' ').next().unwrap_or_default().to_owned()),
+            ("TRYAGAIN", _) => Self::Torn,
+            ("CLUSTERDOWN", _) => Self::Unserved(said()),
+            ("READONLY" | "LOADING" | "MASTERDOWN", _) => Self::Gone(Refusal::Away(said())),
             ("NOAUTH", _) => Self::Gone(Refusal::Unusable(
                 "it wants a password: put it into the URL, redis://:password@host".into(),
             )),
@@ -63,6 +78,8 @@ impl Fault {
                 let called = script::called_in(details).unwrap_or_else(|| "a command of a script".into());
                 Self::Rejected(format!("NOPERM the user of the URL has no permission to run {called}"))
             }
+            // Of a migrating slot the script had its keys, and then one of them was gone.
+            ("ERR", _) if details.contains("access a non local key in a cluster") => Self::Torn,
             // Up to 6.2 an error inside a script arrives wrapped.
             ("ERR", _) if details.starts_with("Error running script") => {
                 match ["READONLY ", "MASTERDOWN ", "LOADING "].iter().find(|code| details.contains(**code)) {
@@ -82,6 +99,10 @@ impl From<Fault> for StoreError {
             Fault::WrongType => {
                 rejected("the key holds a value of another kind, which somebody else has put there")
             }
+            Fault::Moved | Fault::Ask(_) | Fault::Torn => disconnected(
+                "the slot of the key is moving from node to node, and the command did not catch up with it",
+            ),
+            Fault::Unserved(text) => unavailable(text),
             Fault::Gone(refusal) => disconnected(refusal.text()),
             Fault::Rejected(text) => rejected(&text),
         }
@@ -121,6 +142,23 @@ mod tests {
             "ERR Error running script (call to f_abc): @user_script:3: -READONLY You can't write against a read only replica.",
         ] {
             assert!(matches!(fault(line), Fault::Gone(Refusal::Away(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_concerns_one_slot_is_not_the_nodes_fault() {
+        assert_eq!(fault("MOVED 3999 127.0.0.1:6381"), Fault::Moved);
+        assert_eq!(fault("ASK 3999 cache-2.example:6381"), Fault::Ask("cache-2.example:6381".into()));
+        assert_eq!(fault("TRYAGAIN Multiple keys request during rehashing of slot"), Fault::Torn);
+        for line in [
+            "ERR Script attempted to access a non local key in a cluster node script: 9f78, on @user_script:18.",
+            "ERR Error running script (call to f_abc): @user_script:3: Script attempted to access a non local key in a cluster node",
+        ] {
+            assert_eq!(fault(line), Fault::Torn, "{line}");
+        }
+        for line in ["CLUSTERDOWN Hash slot not served", "CLUSTERDOWN The cluster is down"] {
+            assert_eq!(fault(line), Fault::Unserved(line.into()));
+            assert_eq!(StoreError::from(fault(line)).kind(), StoreErrorKind::Unavailable);
         }
     }
 

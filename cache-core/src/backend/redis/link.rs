@@ -145,6 +145,27 @@ impl Link {
         Ok(replies)
     }
 
+    /// Asks for something in a slot that this server is importing. The permission counts for one command, so both go together.
+    pub(super) async fn ask(&self, step: &Step) -> Result<Value, StoreError> {
+        let mut pipeline = Pipeline::new();
+        for _ in 0..=LOADS {
+            pipeline.add_command(cmd("ASKING"));
+            pipeline.add_command(step.cmd().clone());
+            let reply = self.exchange(&pipeline).await?.pop().unwrap_or_default();
+            let is_lost = matches!(&reply, Value::ServerError(error) if Fault::of(error) == Fault::NoScript);
+            let Some(script) = step.script_called().filter(|_| is_lost) else { return Ok(reply) };
+            pipeline = Pipeline::new();
+            pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
+        }
+        Err(Fault::NoScript.into())
+    }
+
+    /// Gives the connection up: no reply counts any more, and the supervisor opens the next.
+    pub(super) fn give_up(&self, refusal: Refusal) {
+        self.retire();
+        self.tell(refusal);
+    }
+
     async fn exchange(&self, pipeline: &Pipeline) -> Result<Vec<Value>, StoreError> {
         if pipeline.is_empty() {
             return Ok(Vec::new());

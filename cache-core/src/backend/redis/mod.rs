@@ -12,6 +12,7 @@
 //! say which invariant of [`crate::store`] each keeps.
 
 mod address;
+mod cluster;
 mod commands;
 mod dial;
 mod error;
@@ -23,6 +24,7 @@ mod nodes;
 mod open;
 mod reply;
 mod script;
+mod send;
 mod sentinel;
 mod source;
 #[cfg(feature = "redis-tls")]
@@ -30,6 +32,8 @@ mod tls;
 #[cfg(not(feature = "redis-tls"))]
 #[path = "no_tls.rs"]
 mod tls;
+mod torn;
+mod words;
 
 use std::fmt;
 use std::sync::Arc;
@@ -43,8 +47,8 @@ use self::nodes::Nodes;
 use crate::error::BuildError;
 use crate::rng::SystemRng;
 use crate::store::{
-    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Store,
-    StoreResult,
+    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Shard,
+    Store, StoreResult,
 };
 use crate::subject::{EntryKey, Subject, Token};
 use crate::time::SystemClock;
@@ -92,45 +96,31 @@ impl RedisStore {
 
 impl Store for RedisStore {
     fn get<'a>(&'a self, key: &'a EntryKey, tags: &'a [Subject]) -> StoreResult<'a, Found> {
-        Box::pin(async move {
-            let link = self.inner.nodes.link(Some(&key.subject))?;
-            commands::get(&link, key, tags).await
-        })
+        Box::pin(commands::get(&self.inner.nodes, key, tags))
     }
 
     fn lease<'a>(&'a self, request: LeaseRequest<'a>) -> StoreResult<'a, Leased> {
-        Box::pin(async move {
-            let link = self.inner.nodes.link(Some(&request.key.subject))?;
-            commands::lease(&link, &request).await
-        })
+        Box::pin(async move { commands::lease(&self.inner.nodes, &request).await })
     }
 
     fn fill<'a>(&'a self, request: FillRequest<'a>) -> StoreResult<'a, Filled> {
-        Box::pin(async move {
-            let link = self.inner.nodes.link(Some(&request.key.subject))?;
-            commands::fill(&link, &request).await
-        })
+        Box::pin(async move { commands::fill(&self.inner.nodes, &request).await })
     }
 
     fn release<'a>(&'a self, key: &'a EntryKey, token: Token) -> StoreResult<'a, ()> {
-        Box::pin(async move {
-            let link = self.inner.nodes.link(Some(&key.subject))?;
-            commands::release(&link, key, token).await
-        })
+        Box::pin(commands::release(&self.inner.nodes, key, token))
     }
 
     fn mark<'a>(&'a self, request: MarkRequest<'a>) -> StoreResult<'a, Marked> {
-        Box::pin(async move {
-            let link = self.inner.nodes.link(request.subjects.first())?;
-            commands::mark(&link, &request).await
-        })
+        Box::pin(async move { commands::mark(&self.inner.nodes, &request).await })
     }
 
     fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared> {
-        Box::pin(async move {
-            let link = self.inner.nodes.link(request.subjects.first())?;
-            commands::clear(&link, &request).await
-        })
+        Box::pin(async move { commands::clear(&self.inner.nodes, &request).await })
+    }
+
+    fn shard(&self, subject: &Subject) -> Shard {
+        self.inner.nodes.shard(subject)
     }
 
     fn describe(&self) -> String {

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::mem::{Discriminant, discriminant};
 use std::pin::pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -53,8 +53,8 @@ pub(super) struct Node {
 impl Node {
     /// Begins to connect on the current runtime. The receiver hears how the first attempt went.
     pub(super) fn start(place: Place, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> (Self, FirstAttempt) {
-        let current = RwLock::new(Current::Down("it is being connected".into()));
-        let shared = Arc::new(Shared { place, clock, rng, current });
+        let current = RwLock::new(Current::Opening);
+        let shared = Arc::new(Shared { place, clock, rng, current, tried: Notify::new() });
         let (tell, first) = oneshot::channel();
         let supervisor = tokio::spawn(supervise(shared.clone(), tell));
         (Self { shared, supervisor }, first)
@@ -62,10 +62,31 @@ impl Node {
 
     /// The connection of this moment.
     pub(super) fn link(&self) -> Result<Arc<Link>, StoreError> {
-        match &*self.shared.current.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.shared.read() {
             Current::Up(link) => Ok(link.clone()),
+            Current::Opening => {
+                Err(unavailable(format!("{}: it is being connected", self.shared.place.name)))
+            }
             Current::Down(why) => Err(unavailable(format!("{}: {why}", self.shared.place.name))),
         }
+    }
+}
+
+impl Node {
+    /// The connection, after the first attempt if that is still under way: a node that has just been heard of is no outage.
+    pub(super) async fn ready(&self) -> Result<Arc<Link>, StoreError> {
+        loop {
+            let tried = self.shared.tried.notified();
+            if !self.shared.is_opening() {
+                return self.link();
+            }
+            tried.await;
+        }
+    }
+
+    /// Whether it was tried and is not there.
+    pub(super) fn is_down(&self) -> bool {
+        matches!(&*self.shared.read(), Current::Down(_))
     }
 }
 
@@ -90,9 +111,13 @@ struct Shared {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     current: RwLock<Current>,
+    /// An attempt to connect has ended.
+    tried: Notify,
 }
 
 enum Current {
+    /// Nobody knows yet.
+    Opening,
     Up(Arc<Link>),
     Down(String),
 }
@@ -120,8 +145,17 @@ impl Shared {
         Err(refused)
     }
 
+    fn read(&self) -> RwLockReadGuard<'_, Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_opening(&self) -> bool {
+        matches!(&*self.read(), Current::Opening)
+    }
+
     fn set(&self, current: Current) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+        self.tried.notify_waiters();
     }
 }
 
@@ -153,7 +187,7 @@ async fn supervise(shared: Arc<Shared>, first: oneshot::Sender<Result<(), Refusa
                 shared.set(Current::Up(opened.link.clone()));
                 tell_first(Ok(()));
                 let refusal = tokio::select! {
-                    refusal = watch(&mut opened, &*shared.clock) => refusal,
+                    refusal = watch(&mut opened, shared.place.mode, &*shared.clock) => refusal,
                     refusal = shared.place.source.moved(&named) => refusal,
                 };
                 if shared.clock.monotonic().saturating_sub(since) >= LAST_PAUSE {
@@ -165,6 +199,12 @@ async fn supervise(shared: Arc<Shared>, first: oneshot::Sender<Result<(), Refusa
             }
             Err(refusal) => refusal,
         };
+        if let Refusal::Renewed(why) = &refusal {
+            // It has just answered: who can wait a moment need not take this for an outage.
+            tracing::debug!(store = %shared.place.name, why, "the connection is opened anew");
+            shared.set(Current::Opening);
+            continue;
+        }
         shared.set(Current::Down(refusal.text().to_owned()));
         outage.goes_on(&shared, &refusal);
         tell_first(Err(refusal));
@@ -174,7 +214,7 @@ async fn supervise(shared: Arc<Shared>, first: oneshot::Sender<Result<(), Refusa
 }
 
 /// Watches over a connection until there is a reason to give it up.
-async fn watch(opened: &mut Opened, clock: &dyn Clock) -> Refusal {
+async fn watch(opened: &mut Opened, mode: Mode, clock: &dyn Clock) -> Refusal {
     let link = opened.link.clone();
     loop {
         tokio::select! {
@@ -182,15 +222,15 @@ async fn watch(opened: &mut Opened, clock: &dyn Clock) -> Refusal {
             refusal = link.troubled() => return refusal,
             () = sleep(PROBE_EVERY) => {}
         }
-        if let Err(refusal) = probe_in_time(&link, clock).await {
+        if let Err(refusal) = probe_in_time(&link, mode, clock).await {
             return refusal;
         }
     }
 }
 
 /// Looks twice: a runtime that was held up may see the deadline before the answer that has long been there.
-async fn probe_in_time(link: &Link, clock: &dyn Clock) -> Result<(), Refusal> {
-    let mut probing = pin!(probe(link, clock));
+pub(super) async fn probe_in_time(link: &Link, mode: Mode, clock: &dyn Clock) -> Result<(), Refusal> {
+    let mut probing = pin!(probe(link, mode, clock));
     for _ in 0..2 {
         if let Ok(outcome) = timeout(PROBE_DEADLINE / 2, probing.as_mut()).await {
             return outcome;

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::address::{Target, Topology};
+use super::cluster::Cluster;
 use super::dial::Dialer;
 use super::identity::Mode;
 use super::link::Link;
 use super::node::{FirstAttempt, Node, Place};
+use super::send::{Done, Job, Reach, on_one};
 use super::sentinel::Sentinels;
 use super::source::Source;
 use crate::error::StoreError;
 use crate::rng::Rng;
+use crate::store::Shard;
 use crate::subject::Subject;
 use crate::time::Clock;
 
@@ -20,6 +23,8 @@ use crate::time::Clock;
 pub(super) enum Nodes {
     /// Every subject is on the same server.
     One(Node),
+    /// Each subject is on the master of its slot.
+    Cluster(Cluster),
 }
 
 impl Nodes {
@@ -40,7 +45,11 @@ impl Nodes {
                 dialer: dialer.clone(),
                 is_alone: AtomicBool::new(false),
             })),
-            Topology::Cluster { .. } => return Err("Redis Cluster is not supported yet".into()),
+            Topology::Cluster { seeds } => {
+                let (name, seeds, access) = (target.to_string(), seeds.clone(), target.access.clone());
+                let (cluster, first) = Cluster::start(name, seeds, access, dialer, clock, rng);
+                return Ok((Self::Cluster(cluster), first));
+            }
         };
         let access = target.access.clone();
         let place = Place { name: target.to_string(), source, dialer, access, mode: Mode::Standalone };
@@ -48,10 +57,27 @@ impl Nodes {
         Ok((Self::One(node), first))
     }
 
-    /// The connection of this moment to the server that has a subject; to any server when there is none.
-    pub(super) fn link(&self, _subject: Option<&Subject>) -> Result<Arc<Link>, StoreError> {
+    /// The connection of this moment to the server that has a subject.
+    pub(super) fn link(&self, subject: &Subject) -> Result<Arc<Link>, StoreError> {
         match self {
             Self::One(node) => node.link(),
+            Self::Cluster(cluster) => cluster.link(subject),
+        }
+    }
+
+    /// Carries steps out, each on the server that has its subject: one pipeline a server, in order, and all at once.
+    pub(super) async fn run(&self, jobs: &[Job<'_>], reach: Reach) -> Result<Vec<Done>, StoreError> {
+        match self {
+            Self::One(node) => on_one(node.link()?, jobs).await,
+            Self::Cluster(cluster) => cluster.run(jobs, reach).await,
+        }
+    }
+
+    /// Which of the servers has a subject, as far as is known.
+    pub(super) fn shard(&self, subject: &Subject) -> Shard {
+        match self {
+            Self::One(_) => Shard::default(),
+            Self::Cluster(cluster) => cluster.shard(subject),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::address::{Access, Endpoint, Login};
 use super::dial::Dialled;
 use super::error::{Fault, Refusal};
 use super::finding::{Finding, findings};
-use super::identity::{self, Info};
+use super::identity::{self, Info, Mode};
 use super::link::{Link, Step};
 use super::node::Place;
 use super::{reply, script};
@@ -36,7 +36,7 @@ impl Drop for Opened {
 /// Connects, logs in, reads the server's identity and loads the scripts.
 pub(super) async fn open(server: &Endpoint, place: &Place, clock: Arc<dyn Clock>) -> Result<Opened, Refusal> {
     let Dialled { mut connection, driver } = place.dialer.dial(server).await?;
-    let questions = questions(&place.access);
+    let questions = questions(&place.access, place.mode);
     let asked = clock.monotonic();
     let replies = connection.send_packed_commands(&questions, 0, questions.len()).await;
     let replies = replies.map_err(|error| place.dialer.silenced(&error))?;
@@ -51,11 +51,13 @@ pub(super) async fn open(server: &Endpoint, place: &Place, clock: Arc<dyn Clock>
             return Err(refused(error, question));
         }
     }
+    let cluster = (place.mode == Mode::Cluster).then(|| answers.clone().nth(5)).flatten();
+    let cluster = cluster.map(text).transpose()?;
     let [server, replication, memory, persistence, time] = answers.take(5).collect::<Vec<_>>()[..] else {
         return Err(Refusal::Away("it answered less than it was asked".into()));
     };
     let replication = Info(text(replication)?);
-    let epoch = identity::epoch(Info(text(server)?), replication)?;
+    let epoch = identity::epoch(Info(text(server)?), replication, cluster.map(Info))?;
     let findings = findings(replication, Info(text(memory)?), Info(text(persistence)?));
     let link = Arc::new(Link::new(connection, epoch, clock));
     link.tells(reply::time(time).map_err(|error| Refusal::Away(error.to_string()))?, asked);
@@ -65,7 +67,7 @@ pub(super) async fn open(server: &Endpoint, place: &Place, clock: Arc<dyn Clock>
     }
 }
 
-fn questions(access: &Access) -> Pipeline {
+fn questions(access: &Access, mode: Mode) -> Pipeline {
     let mut pipeline = Pipeline::new();
     if let Some(Login { user, password }) = &access.login {
         pipeline.cmd("AUTH").arg(user).arg(password);
@@ -74,6 +76,9 @@ fn questions(access: &Access) -> Pipeline {
         pipeline.cmd("INFO").arg(section);
     }
     pipeline.cmd("TIME");
+    if mode == Mode::Cluster {
+        pipeline.cmd("CLUSTER").arg("INFO");
+    }
     if access.database != 0 {
         pipeline.cmd("SELECT").arg(access.database);
     }
@@ -84,33 +89,40 @@ fn questions(access: &Access) -> Pipeline {
 }
 
 /// Asks a connection in use again: still the same dataset, still the master? Sets the link's clock.
-pub(super) async fn probe(link: &Link, clock: &dyn Clock) -> Result<(), Refusal> {
-    let mut steps = Vec::with_capacity(3);
+pub(super) async fn probe(link: &Link, mode: Mode, clock: &dyn Clock) -> Result<(), Refusal> {
+    let mut steps = Vec::with_capacity(4);
     for section in ["server", "replication"] {
         let mut info = cmd("INFO");
         info.arg(section);
         steps.push(Step::Read(info));
     }
     steps.push(Step::Read(cmd("TIME")));
+    if mode == Mode::Cluster {
+        let mut info = cmd("CLUSTER");
+        info.arg("INFO");
+        steps.push(Step::Read(info));
+    }
     let asked = clock.monotonic();
-    let replies = link.send_all(&steps).await.map_err(|error| Refusal::Away(error.to_string()))?;
+    let mut replies = link.send_all(&steps).await.map_err(|error| Refusal::Away(error.to_string()))?;
     for (reply, step) in replies.iter().zip(&steps) {
         if let (Value::ServerError(error), Step::Read(question)) = (reply, step) {
             return Err(refused(error, question));
         }
     }
+    let cluster = (mode == Mode::Cluster).then(|| replies.pop().unwrap_or_default());
     let [server, replication, time] = replies.as_slice() else {
         return Err(Refusal::Away("it answered less than it was asked".into()));
     };
-    let epoch: Epoch = identity::epoch(Info(text(server)?), Info(text(replication)?))?;
+    let cluster = cluster.as_ref().map(text).transpose()?;
+    let epoch: Epoch = identity::epoch(Info(text(server)?), Info(text(replication)?), cluster.map(Info))?;
     if epoch != link.epoch {
-        return Err(Refusal::Away("it holds another dataset than before".into()));
+        return Err(Refusal::Renewed("it holds another dataset than before".into()));
     }
     link.tells(reply::time(time).map_err(|error| Refusal::Away(error.to_string()))?, asked);
     Ok(())
 }
 
-fn text(reply: &Value) -> Result<&str, Refusal> {
+pub(super) fn text(reply: &Value) -> Result<&str, Refusal> {
     let text = match reply {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
         Value::VerbatimString { text, .. } => Some(text.as_str()),
@@ -119,7 +131,7 @@ fn text(reply: &Value) -> Result<&str, Refusal> {
     text.ok_or_else(|| Refusal::Unusable("it does not answer INFO as Redis does".into()))
 }
 
-fn refused(error: &ServerError, question: &redis::Cmd) -> Refusal {
+pub(super) fn refused(error: &ServerError, question: &redis::Cmd) -> Refusal {
     let details = error.details().unwrap_or_default();
     // The name alone: the arguments of AUTH are nobody's business.
     let name = match question.args_iter().next() {

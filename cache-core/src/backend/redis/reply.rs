@@ -39,6 +39,16 @@ fn strange(reply: &Value) -> StoreError {
     }
 }
 
+/// Whether the step was not carried out because its slot is migrating and its keys are on both nodes or on neither.
+pub(super) fn is_torn(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if Fault::of(error) == Fault::Torn)
+}
+
+/// Whether another node has to be asked.
+pub(super) fn is_moved(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if Fault::of(error) == Fault::Moved)
+}
+
 /// A number.
 pub(super) fn number(reply: &Value) -> Result<u64, StoreError> {
     match reply {
@@ -83,7 +93,11 @@ pub(super) fn blob(reply: Value) -> Result<Option<Bytes>, StoreError> {
     match reply {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(bytes.into())),
-        Value::ServerError(error) if Fault::of(&error) == Fault::WrongType => Ok(None),
+        Value::ServerError(error) => match Fault::of(&error) {
+            // Where a slot is being imported nothing is known to be valid yet.
+            Fault::WrongType | Fault::Ask(_) => Ok(None),
+            fault => Err(fault.into()),
+        },
         other => Err(strange(&other)),
     }
 }

@@ -34,14 +34,17 @@ macro_rules! scripts {
 }
 
 scripts! {
-    LEASE = "lease.lua";
-    TAG = "generation.lua" "tag.lua";
+    LEASE = "standing.lua" "lease.lua";
+    TAG = "generation.lua" "standing.lua" "tag.lua";
     FILL = "fill.lua";
     RELEASE = "release.lua";
     MARK = "mark.lua";
     MARK_TAG = "generation.lua" "mark_tag.lua";
     CLEAR = "clear.lua";
     CLEAR_TAG = "generation.lua" "clear_tag.lua";
+    FENCE = "fence.lua";
+    FENCES = "standing.lua" "fences.lua";
+    TURN = "generation.lua" "turn.lua";
 }
 
 #[cfg(test)]

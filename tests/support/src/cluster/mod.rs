@@ -8,7 +8,7 @@ use std::{net::SocketAddr, time::Duration};
 use crate::{
     Error, Redis,
     process::poll_until,
-    resp::{Reply, ask},
+    resp::{Reply, ask, ask_importing},
 };
 
 const MASTERS: usize = 3;
@@ -176,10 +176,23 @@ impl Cluster {
         }
     }
 
+    /// The same about a key in a slot that the node is importing.
+    ///
+    /// # Errors
+    /// As [`Cluster::tell`].
+    pub fn tell_importing(&self, node: usize, words: &[&str]) -> Result<String, Error> {
+        let address = self.nodes[node].address();
+        let reply = ask_importing(address, words).map_err(Error::io(Self::what(address, words)))?;
+        Ok(reply.text().map_or_else(|_| String::new(), str::to_owned))
+    }
+
     fn ask(&self, node: usize, words: &[&str]) -> Result<Reply, Error> {
         let address = self.nodes[node].address();
-        ask(address, words)
-            .map_err(Error::io(format!("{} on the node at {address}", words[..words.len().min(3)].join(" "))))
+        ask(address, words).map_err(Error::io(Self::what(address, words)))
+    }
+
+    fn what(address: SocketAddr, words: &[&str]) -> String {
+        format!("{} on the node at {address}", words[..words.len().min(3)].join(" "))
     }
 
     /// A node's name in the cluster.

@@ -8,10 +8,7 @@ local field, token, duration, epoch, force = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-for i = 6, #ARGV do
-  redis.call('HDEL', c, ARGV[i])
-end
-local fences = redis.call('HGETALL', c)
+local fences = standing_fences(c, ARGV, 6)
 if #fences > 0 then
   return {'fenced', now, fences}
 end

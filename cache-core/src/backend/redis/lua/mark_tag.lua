@@ -3,14 +3,15 @@
 -- ARGV   writer, origin, random seed, ms the generation must live at least
 -- Reply  now
 -- Keeps  entries stamped before are dead from now on, and none is stamped while the fence stands. A tag's fence is never
---        solo: nothing is put under a tag. Works at maxmemory: UNLINK comes first.
+--        solo: nothing is put under a tag. Works at maxmemory: PEXPIRE comes first, and a script that has
+--        written may write on. (UNLINK would make the key one that has moved, where its slot is migrating.)
 local g, c = KEYS[1], KEYS[2]
 local writer, origin, seed, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local before = redis.pcall('GET', g)
-redis.call('UNLINK', g)
+redis.call('PEXPIRE', g, ttl)
 redis.call('SET', g, fresh_generation(seed, g, type(before) == 'string' and before or nil, time), 'PX', ttl)
 redis.call('HSETNX', c, writer, origin .. '|' .. string.format('%.0f', now) .. '|0')
 return now

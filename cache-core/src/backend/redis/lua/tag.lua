@@ -8,10 +8,7 @@ local seed, ttl = ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-for i = 3, #ARGV do
-  redis.call('HDEL', c, ARGV[i])
-end
-local fences = redis.call('HGETALL', c)
+local fences = standing_fences(c, ARGV, 3)
 if #fences > 0 then
   return {'fenced', now, fences}
 end

@@ -1,0 +1,144 @@
+//! Keys on several masters, all of which are well.
+
+use cache_core::backend::redis::RedisStore;
+use cache_core::store::{LeaseRequest, Leased, Store};
+use cache_core::testkit::conformance::Trial;
+use cache_test_support::{Cluster, Redis};
+
+use super::{cluster, comes_true, entry_on, key, look, masters, slot_of, store, tag_on};
+
+#[tokio::test]
+async fn tags_may_lie_on_other_masters_than_their_entry() {
+    let cluster = cluster().await;
+    let store = store(&cluster).await;
+    let trial = Trial::new(&store);
+    let [a, b, c] = masters(&cluster);
+    let (list, tags) =
+        (entry_on(&cluster, &trial, a), [tag_on(&cluster, &trial, b), tag_on(&cluster, &trial, c)]);
+
+    let lease = trial.granted_for(trial.request(&list, &tags)).await;
+    let epochs = [lease.epoch, lease.stamps[0].epoch, lease.stamps[1].epoch];
+    assert!(epochs[0] != epochs[1] && epochs[1] != epochs[2] && epochs[0] != epochs[2], "{epochs:?}");
+    let filled = trial
+        .fill_blob(&lease, &cache_core::testkit::conformance::blob(lease.epoch, "list"), super::BOUND)
+        .await;
+    assert!(filled.stored);
+    assert_eq!(filled.tags, lease.stamps);
+    let found = trial.get(&list, &tags).await;
+    assert!(found.blob.is_some());
+    assert_eq!((found.epoch, found.tags), (lease.epoch, lease.stamps.clone()));
+
+    let write = trial.mark(&[&tags[1]]).await;
+    assert_ne!(trial.get(&list, &tags).await.tags, lease.stamps, "a mark of one tag");
+    let fences = trial.fenced_for(LeaseRequest { force: true, ..trial.request(&list, &tags) }).await;
+    assert_eq!(fences.len(), 1);
+    let untagged = LeaseRequest { force: true, ..trial.request(&list, &[]) };
+    let lease = trial.granted_for(untagged).await;
+    trial.release(&list, lease.token).await;
+    trial.clear(&write).await;
+    trial.granted_for(LeaseRequest { force: true, ..trial.request(&list, &tags) }).await;
+}
+
+/// The generations of a fill must be those after it, on whichever node.
+#[tokio::test]
+async fn a_tag_that_was_marked_while_a_value_was_loaded_is_told_by_its_fill() {
+    let cluster = cluster().await;
+    let store = store(&cluster).await;
+    let trial = Trial::new(&store);
+    let [a, b, _] = masters(&cluster);
+    let (list, tags) =
+        (entry_on(&cluster, &trial, a), [tag_on(&cluster, &trial, a), tag_on(&cluster, &trial, b)]);
+    for tag in &tags {
+        let request = LeaseRequest { force: true, ..trial.request(&list, &tags) };
+        let lease = trial.granted_for(request).await;
+        trial.invalidate(tag).await;
+        let old = cache_core::testkit::conformance::blob(lease.epoch, "old");
+        let filled = trial.fill_blob(&lease, &old, super::BOUND).await;
+        assert!(filled.stored);
+        assert_ne!(filled.tags, lease.stamps);
+    }
+}
+
+#[tokio::test]
+async fn a_write_with_subjects_everywhere_fences_and_clears_all_of_them() {
+    let cluster = cluster().await;
+    let store = store(&cluster).await;
+    let trial = Trial::new(&store);
+    let entries = masters(&cluster).map(|node| entry_on(&cluster, &trial, node));
+    let tag = tag_on(&cluster, &trial, masters(&cluster)[2]);
+    for entry in &entries {
+        trial.filled(entry, "old").await;
+    }
+    let subjects: Vec<_> = entries.iter().map(|entry| &entry.subject).chain([&tag]).collect();
+    let write = trial.mark(&subjects).await;
+    let epochs = &write.marked.epochs;
+    assert!(epochs[0] != epochs[1] && epochs[1] != epochs[2] && epochs[2] == epochs[3], "{epochs:?}");
+    for entry in &entries {
+        assert_eq!(trial.blob(entry).await, None);
+        assert_eq!(trial.fenced(entry).await.len(), 1);
+    }
+    let puts = entries.each_ref().map(|entry| trial.put(&write, entry, "new"));
+    let cleared = trial.cleared(&write, &puts).await;
+    assert!(cleared.intact);
+    assert_eq!(cleared.installed, 3, "each in its own epoch");
+    for entry in &entries {
+        assert!(matches!(trial.lease(trial.request(entry, &[])).await, Leased::Present(_)));
+    }
+}
+
+#[tokio::test]
+async fn keys_of_a_subject_lie_in_the_slot_the_servers_compute() {
+    let cluster = cluster().await;
+    let store = store(&cluster).await;
+    let trial = Trial::new(&store);
+    for number in 0..30 {
+        let user = trial.entry(&format!("user {number}: näme"));
+        trial.filled(&user, "Ann").await;
+        let slot = slot_of(&cluster, &user.subject);
+        let keys = cluster.keys(cluster.node_of(slot).unwrap(), slot).unwrap();
+        assert!(keys.contains(&key(&user.subject, 'v')), "{user:?} in {keys:?}");
+    }
+}
+
+/// One seed is enough; it may be a replica, and others may be gone.
+#[tokio::test]
+async fn any_node_that_answers_leads_to_the_masters() {
+    let cluster = cluster().await;
+    let replica = (0..6).find(|&node| !cluster.is_master(node).unwrap()).unwrap();
+    let gone = Redis::start().unwrap();
+    gone.stop();
+    let url = format!("redis+cluster://{},{}", gone.address(), cluster.nodes()[replica].address());
+    let store = RedisStore::connect(&url).await.unwrap();
+    let trial = Trial::new(&store);
+    for node in masters(&cluster) {
+        let user = entry_on(&cluster, &trial, node);
+        assert!(comes_true(async || look(&store, &user).await.is_ok()).await);
+        trial.filled(&user, "Ann").await;
+    }
+}
+
+#[tokio::test]
+async fn a_shard_is_a_master() {
+    let cluster = cluster().await;
+    let store = store(&cluster).await;
+    let trial = Trial::new(&store);
+    let shards = masters(&cluster).map(|node| store.shard(&entry_on(&cluster, &trial, node).subject));
+    assert!(shards[0] != shards[1] && shards[1] != shards[2] && shards[0] != shards[2], "{shards:?}");
+    let tag = tag_on(&cluster, &trial, masters(&cluster)[1]);
+    assert_eq!(store.shard(&tag), shards[1]);
+}
+
+async fn refusal(url: &str) -> String {
+    RedisStore::connect(url).await.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn the_wrong_scheme_is_answered_with_the_right_one() {
+    let cluster: &Cluster = &*cluster().await;
+    let text = refusal(&cluster.nodes()[0].url()).await;
+    assert!(text.contains("write redis+cluster://"), "{text}");
+    let alone = Redis::start().unwrap();
+    let text = refusal(&format!("redis+cluster://{}", alone.address())).await;
+    assert!(text.contains("write redis://"), "{text}");
+    assert_eq!(text.lines().count(), 1);
+}
