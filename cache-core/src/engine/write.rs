@@ -182,14 +182,20 @@ impl Fence {
     async fn clear_for_ever(mut self) {
         let Some(store) = self.core.store().cloned() else { return };
         let mut retry = Retry::default();
+        let mut first = self.clear_once(&store).await.ok();
+        // From now on without values. If the first was carried out and its answer lost, another write may have come and gone,
+        // and a late copy of the mark would let the old value pass for the newest.
+        self.puts.clear();
         loop {
-            let cleared = retry.until_done(&self, || self.clear_once(&store)).await;
+            let cleared = match first.take() {
+                Some(cleared) => cleared,
+                None => retry.until_done(&self, || self.clear_once(&store)).await,
+            };
             if cleared.intact || self.core.settings.faults.ignores_lost_fences {
                 return;
             }
-            // Another id and no values: a second mark under the old one could meet its own clear.
+            // Another id: a second mark under the old one could meet its own clear.
             self.writer = self.core.new_writer();
-            self.puts.clear();
             retry.until_done(&self, || self.mark_once(&store)).await;
         }
     }

@@ -88,19 +88,14 @@ fn row_entry(instance: &Instance) -> EntryKey {
     EntryKey { subject, field: crate::engine::put::field::<u64>(crate::engine::put::seed(&ROW)) }
 }
 
+fn lease_of(key: &EntryKey) -> LeaseRequest<'_> {
+    let (token, tags) = (Token(1), &[]);
+    LeaseRequest { key, tags, token, duration: HOUR, force: true, finished: &[], seed: 0, tag_ttl: HOUR }
+}
+
 async fn plant(world: &World, key: &EntryKey, blob: &[u8]) {
     let (token, tags): (_, [Subject; 0]) = (Token(1), []);
-    let request = LeaseRequest {
-        key,
-        tags: &tags,
-        token,
-        duration: HOUR,
-        force: true,
-        finished: &[],
-        seed: 0,
-        tag_ttl: HOUR,
-    };
-    assert!(matches!(world.memory.lease(request).await.unwrap(), Leased::Granted { .. }));
+    assert!(matches!(world.memory.lease(lease_of(key)).await.unwrap(), Leased::Granted { .. }));
     let blob = bytes::Bytes::copy_from_slice(blob);
     let fill = FillRequest { key, tags: &tags, token, blob: &blob, ttl: HOUR };
     assert!(world.memory.fill(fill).await.unwrap().stored);
@@ -212,6 +207,38 @@ async fn a_written_value_is_not_installed_when_another_writer_came_in_between() 
     b.write(3).await.unwrap();
     fenced.clear().await.unwrap();
     assert_eq!(a.find().await, Some(3));
+}
+
+/// A clear is carried out and its answer lost; another write comes and goes; then a second copy of the mark arrives, by a
+/// connection that had been given up. The fence stands alone again, and the clear that is sent once more must not install.
+#[tokio::test(start_paused = true)]
+async fn a_clear_that_is_repeated_installs_nothing() {
+    let world = World::new();
+    let (a, b) = (world.instance(), world.instance());
+    let recording = a.cache.recording();
+    recording.touch(Kind::Entity, key);
+    recording.used();
+    let payload = crate::codec::encode(&2_u64).unwrap().into();
+    recording.put(row_entry(&a), payload, crate::codec::NAMED_MESSAGEPACK, ROW.policy);
+    let fenced = a.cache.fence(recording.finish().unwrap(), Origin::none()).await.unwrap();
+    let writer = match world.memory.lease(lease_of(&row_entry(&a))).await.unwrap() {
+        Leased::Fenced(fences) => fences[0].writer,
+        other => panic!("{other:?}"),
+    };
+    a.commit(2);
+    let reply = world.store.hold_reply(crate::testkit::Command::Clear);
+    let clearing = tokio::spawn(fenced.clear());
+    reply.reached().await;
+    b.write(3).await.unwrap();
+    let subjects = [row_entry(&a).subject];
+    let origin = Origin::none();
+    let again =
+        crate::store::MarkRequest { writer, origin: &origin, subjects: &subjects, seed: 0, tag_ttl: HOUR };
+    world.memory.mark(again).await.unwrap();
+    // The answer does not come in time.
+    clearing.await.unwrap().unwrap();
+    reply.release();
+    assert_eq!(b.find().await, Some(3));
 }
 
 #[tokio::test]
