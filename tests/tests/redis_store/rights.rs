@@ -104,7 +104,7 @@ async fn every_right_is_needed_and_the_missing_one_is_named() {
             }
         };
         let name = missing.split('|').next().unwrap();
-        let said: Vec<&str> = said.lines().filter(|line| line.contains("noperm")).collect();
+        let said: Vec<&str> = said.lines().filter(|line| line.contains("permission")).collect();
         let is_named = said.iter().any(|line| {
             line.contains(&format!("'{missing}'")) || line.split([' ', ':']).any(|word| word == name)
         });

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 /// What a script calls on the line that a server names in an error, which does not say what it has refused there.
 pub(super) fn called_in(error: &str) -> Option<String> {
     let script = all().find(|script| error.contains(&script.digest))?;
-    let place = error.rsplit_once("user_script:")?.1;
+    let place = error.rsplit_once("user_script:")?.1.trim_start();
     let line: usize = place.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()?;
     let line = script.source.lines().nth(line.checked_sub(1)?)?;
     let names: Vec<&str> = line.split("call('").skip(1).filter_map(|rest| rest.split('\'').next()).collect();
@@ -56,8 +56,10 @@ mod tests {
         let line = MARK.source.lines().position(|line| line.contains("'UNLINK'")).unwrap() + 1;
         let error = format!("ERR can't run this script: {}, on @user_script:{line}.", MARK.digest);
         assert_eq!(called_in(&error).as_deref(), Some("UNLINK"));
-        let wrapped =
-            format!("ERR Error running script (call to f_{}): @user_script:{line}: no", MARK.digest);
+        let wrapped = format!(
+            "ERR Error running script (call to f_{}): @user_script:{line}: @user_script: {line}: no",
+            MARK.digest
+        );
         assert_eq!(called_in(&wrapped).as_deref(), Some("UNLINK"));
         for strange in ["", "ERR script: abc, on @user_script:3.", &format!("{} @user_script:0", MARK.digest)]
         {
