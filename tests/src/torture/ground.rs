@@ -3,7 +3,7 @@
 
 use std::{env, sync::Arc};
 
-use cache_test_support::{Cluster, Error, FaultProxy, Postgres, Redis, fresh_database, unique_name};
+use cache_test_support::{Cluster, Error, FaultProxy, Postgres, Redis, Sentinels, fresh_database, unique_name};
 
 use super::nemesis::{Between, Needs, Nemesis, StoreNeed};
 
@@ -29,6 +29,7 @@ pub struct Ground {
 enum Store {
     Given(String),
     Own(Box<Redis>),
+    Sentinels(Box<Sentinels>),
     Cluster(Box<Cluster>),
 }
 
@@ -88,6 +89,7 @@ impl Servers {
         let store = match (needs.store, given("REDIS_URL")) {
             (StoreNeed::Any, Some(url)) => Store::Given(url),
             (StoreNeed::Any, None) => Store::Own(Box::new(Redis::start()?)),
+            (StoreNeed::Sentinels, _) => Store::Sentinels(Box::new(Sentinels::start(1)?)),
             (StoreNeed::Cluster, _) => Store::Cluster(Box::new(Cluster::start()?)),
             (StoreNeed::Own(arguments), _) => Store::Own(Box::new(Redis::options().args(arguments).start()?)),
         };
@@ -137,6 +139,7 @@ impl Ground {
         match &self.store {
             Store::Given(url) => url.clone(),
             Store::Own(redis) => redis.url(),
+            Store::Sentinels(sentinels) => sentinels.url(),
             Store::Cluster(cluster) => cluster.url(),
         }
     }
@@ -146,6 +149,15 @@ impl Ground {
     pub fn redis(&self) -> Option<&Redis> {
         match &self.store {
             Store::Own(redis) => Some(redis),
+            _ => None,
+        }
+    }
+
+    /// The servers behind Sentinel of this round's own.
+    #[must_use]
+    pub fn sentinels(&self) -> Option<&Sentinels> {
+        match &self.store {
+            Store::Sentinels(sentinels) => Some(sentinels),
             _ => None,
         }
     }

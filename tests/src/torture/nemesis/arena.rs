@@ -88,14 +88,21 @@ impl Arena {
         self.rng.u8(..self.troops.count())
     }
 
-    /// An order to Redis, on a connection of its own.
+    /// An order to the round's Redis, on a connection of its own.
     ///
     /// # Errors
     /// Those of the server, in a sentence.
     pub fn redis<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, String> {
-        let url = self.ground.store_url();
+        self.redis_at(&self.ground.store_url(), command)
+    }
+
+    /// An order to the Redis of a URL, on a connection of its own.
+    ///
+    /// # Errors
+    /// Those of the server, in a sentence.
+    pub fn redis_at<T: redis::FromRedisValue>(&self, url: &str, command: &redis::Cmd) -> Result<T, String> {
         let told = |error: redis::RedisError| format!("Redis: {error}");
-        let client = redis::Client::open(url.as_str()).map_err(told)?;
+        let client = redis::Client::open(url).map_err(told)?;
         self.runtime.block_on(async {
             let mut connection = client.get_multiplexed_async_connection().await.map_err(told)?;
             command.query_async(&mut connection).await.map_err(told)

@@ -8,6 +8,7 @@ mod network;
 mod postgres;
 mod processes;
 mod redis;
+mod sentinel;
 mod storm;
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
@@ -77,6 +78,8 @@ pub enum StoreNeed {
     Any,
     /// A Redis of its own, started with these arguments.
     Own(&'static [&'static str]),
+    /// A master, a replica and three sentinels of its own.
+    Sentinels,
     /// A Redis Cluster of its own: three masters, three replicas.
     Cluster,
 }
@@ -96,7 +99,7 @@ impl Needs {
 }
 
 /// Every nemesis, in the order in which `all` runs them.
-pub static ALL: [&Nemesis; 22] = [
+pub static ALL: [&Nemesis; 23] = [
     &processes::NONE,
     &processes::KILL_WRITERS,
     &processes::KILL_READERS,
@@ -116,6 +119,7 @@ pub static ALL: [&Nemesis; 22] = [
     &postgres::PG_RESTART,
     &postgres::STUCK_COMMIT,
     &storm::STORM,
+    &sentinel::SENTINEL_FAILOVER,
     &cluster::CLUSTER_MIGRATE,
     &cluster::CLUSTER_STUCK,
     &cluster::CLUSTER_FAILOVER,
@@ -224,6 +228,6 @@ mod tests {
     #[test]
     fn exactly_the_faults_that_lose_acknowledged_data_excuse_anything() {
         let lossy: Vec<_> = ALL.iter().filter(|one| one.loses_fences).map(|one| one.name).collect();
-        assert_eq!(lossy, ["restart-empty", "flush", "evict", "cluster-failover"]);
+        assert_eq!(lossy, ["restart-empty", "flush", "evict", "sentinel-failover", "cluster-failover"]);
     }
 }

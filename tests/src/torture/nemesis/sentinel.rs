@@ -1,0 +1,100 @@
+//! Faults of a Redis behind Sentinel: the master dies or freezes before its replica has its last marks.
+
+use std::net::SocketAddr;
+
+use cache_test_support::{Redis, Sentinels};
+use redis::cmd;
+
+use super::{
+    Arena, Deed, Needs, Nemesis, StoreNeed, Within, millis,
+    postgres::{stick, unstick},
+};
+
+pub(super) static SENTINEL_FAILOVER: Nemesis = Nemesis {
+    name: "sentinel-failover",
+    does: "behind three sentinels, the master dies, freezes or is replaced, mostly before its replica has its last marks",
+    needs: Needs { store: StoreNeed::Sentinels, own_postgres: true, proxies: &[] },
+    loses_fences: true,
+    within: Within::NOTHING,
+    deeds: &[Deed { every: 200..=1000, strike: fail_over, heal: bring_back }],
+};
+
+fn fail_over(arena: &mut Arena) -> Result<bool, String> {
+    let master = master(arena)?;
+    if arena.rng.u8(..4) == 0 {
+        told(sentinels(arena)?.fail_over())?;
+        told(sentinels(arena)?.wait_for_another_master(master))?;
+        follow(arena)?;
+        return Ok(true);
+    }
+    // Frozen and cut off: what the master acknowledges from now on, nobody else has.
+    replica(arena, master)?.pause();
+    arena.redis_at::<u64>(&url(master), cmd("CLIENT").arg(&["KILL", "TYPE", "replica"]))?;
+    let is_lost = !stick(arena)?.is_empty();
+    arena.wait_some(0..=200);
+    match arena.rng.bool() {
+        true => sentinels(arena)?.server_at(master).kill(),
+        false => sentinels(arena)?.server_at(master).pause(),
+    }
+    replica(arena, master)?.resume();
+    told(sentinels(arena)?.wait_for_another_master(master))?;
+    arena.wait_some(0..=500);
+    unstick(arena)?;
+    follow(arena)?;
+    Ok(is_lost)
+}
+
+fn bring_back(arena: &mut Arena) -> Result<(), String> {
+    unstick(arena)?;
+    follow(arena)
+}
+
+/// Starts or wakes what is down, and waits until one follows the other: the sentinels turn an old master into a replica.
+fn follow(arena: &mut Arena) -> Result<(), String> {
+    for server in servers(arena)? {
+        server.resume();
+        if server.pid().is_none() {
+            told(server.restart())?;
+        }
+    }
+    // Not the end of the traffic, which would end any other wait: the quiet system must have both.
+    for _ in 0..6000 {
+        let master = master(arena)?;
+        let replication = arena
+            .redis_at::<String>(&url(replica(arena, master)?.address()), cmd("INFO").arg("replication"))
+            .unwrap_or_default();
+        if replication.contains("role:slave") && replication.contains("master_link_status:up") {
+            return Ok(());
+        }
+        std::thread::sleep(millis(10));
+    }
+    Err("the old master does not follow the new one after a minute".to_owned())
+}
+
+fn master(arena: &Arena) -> Result<SocketAddr, String> {
+    let named = sentinels(arena)?.sentinels().iter().find_map(|sentinel| sentinel.master());
+    named.ok_or_else(|| "no sentinel names a master".to_owned())
+}
+
+fn servers(arena: &Arena) -> Result<[&Redis; 2], String> {
+    let sentinels = sentinels(arena)?;
+    Ok([sentinels.server(0), sentinels.server(1)])
+}
+
+/// The other one.
+fn replica(arena: &Arena, master: SocketAddr) -> Result<&Redis, String> {
+    let found = servers(arena)?.into_iter().find(|server| server.address() != master);
+    found.ok_or_else(|| "there is no replica".to_owned())
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("redis://{address}/0")
+}
+
+fn sentinels(arena: &Arena) -> Result<&Sentinels, String> {
+    arena.ground.sentinels().ok_or_else(|| "there are no sentinels".to_owned())
+}
+
+fn told<T>(outcome: Result<T, cache_test_support::Error>) -> Result<T, String> {
+    outcome.map_err(|error| error.to_string())
+}
