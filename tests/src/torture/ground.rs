@@ -3,7 +3,9 @@
 
 use std::{env, sync::Arc};
 
-use cache_test_support::{Cluster, Error, FaultProxy, Postgres, Redis, Sentinels, fresh_database, unique_name};
+use cache_test_support::{
+    Cluster, Error, FaultProxy, Postgres, Redis, Sentinels, fresh_database, unique_name,
+};
 
 use super::nemesis::{Between, Needs, Nemesis, StoreNeed};
 

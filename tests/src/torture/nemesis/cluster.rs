@@ -3,7 +3,7 @@
 use cache_test_support::Cluster;
 
 use super::{
-    Arena, Deed, Needs, Nemesis, StoreNeed, Within, millis,
+    Arena, Deed, Loses, Needs, Nemesis, StoreNeed, Within, millis,
     postgres::{stick, unstick},
 };
 
@@ -13,7 +13,7 @@ pub(super) static CLUSTER_MIGRATE: Nemesis = Nemesis {
     name: "cluster-migrate",
     does: "in a Redis Cluster, the slots of hot keys move from master to master",
     needs: CLUSTER,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 5..=100, strike: |arena| migrate(arena, 100), heal: settle }],
 };
@@ -22,7 +22,7 @@ pub(super) static CLUSTER_STUCK: Nemesis = Nemesis {
     name: "cluster-stuck",
     does: "in a Redis Cluster, the migration of a hot key's slot is stuck half-way for up to five seconds",
     needs: CLUSTER,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 5..=100, strike: |arena| migrate(arena, 5000), heal: settle }],
 };
@@ -46,7 +46,7 @@ pub(super) static CLUSTER_FAILOVER: Nemesis = Nemesis {
     name: "cluster-failover",
     does: "in a Redis Cluster, a master dies before its replica has its last marks, or hands over in order",
     needs: Needs { own_postgres: true, ..CLUSTER },
-    loses_fences: true,
+    loses: Loses::Fences,
     within: Within::NOTHING,
     deeds: &[Deed { every: 200..=1000, strike: fail_over, heal: bring_back }],
 };

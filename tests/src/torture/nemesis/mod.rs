@@ -1,5 +1,5 @@
 //! What goes wrong during a run: one description a fault, by name. Refuses a fault without a row in the guarantee's table of
-//! faults: each says whether it can lose an acknowledged fence.
+//! faults: each says what Redis can lose by it.
 
 mod arena;
 mod cluster;
@@ -26,13 +26,25 @@ pub struct Nemesis {
     pub does: &'static str,
     /// What must stand around the instances for it.
     pub needs: Needs,
-    /// Whether Redis may lose a fence that it has acknowledged: then B and C may fail until the write returns.
-    pub loses_fences: bool,
+    /// What Redis may lose: which row of the table of faults it is judged by.
+    pub loses: Loses,
     /// What instances do to themselves.
     pub within: Within,
     /// What the coordinator does to them and to the servers, all at the same time; none for faults that live in the instances
     /// alone.
     pub deeds: &'static [Deed],
+}
+
+/// What Redis may lose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loses {
+    /// Nothing that it has acknowledged: every promise holds.
+    Nothing,
+    /// Fences: B and C may fail until the write returns.
+    Fences,
+    /// Its being the only master: some instances are still served by the old one while others write to the new one. A, B and C
+    /// may fail until the old one is demoted or cut off. Only a `strict` level would do better.
+    Mastership,
 }
 
 /// What the coordinator does, again and again.
@@ -99,7 +111,7 @@ impl Needs {
 }
 
 /// Every nemesis, in the order in which `all` runs them.
-pub static ALL: [&Nemesis; 23] = [
+pub static ALL: [&Nemesis; 24] = [
     &processes::NONE,
     &processes::KILL_WRITERS,
     &processes::KILL_READERS,
@@ -120,6 +132,7 @@ pub static ALL: [&Nemesis; 23] = [
     &postgres::STUCK_COMMIT,
     &storm::STORM,
     &sentinel::SENTINEL_FAILOVER,
+    &sentinel::SENTINEL_SWITCH,
     &cluster::CLUSTER_MIGRATE,
     &cluster::CLUSTER_STUCK,
     &cluster::CLUSTER_FAILOVER,
@@ -155,17 +168,21 @@ impl Nemesis {
     /// What must hold under it, when this percentage of the writes dies as well.
     #[must_use]
     pub fn terms(&self, crash: f64) -> Terms {
+        let all = self.loses == Loses::Nothing;
         Terms {
-            visible: !self.loses_fences,
-            monotonic: !self.loses_fences,
-            at_rest: !self.loses_fences || crash == 0.0,
+            returned: self.loses != Loses::Mastership,
+            visible: all,
+            monotonic: all,
+            at_rest: all || crash == 0.0,
         }
     }
 }
 
-/// Which promises a run is judged by; the others are reported. Promise A always holds.
+/// Which promises a run is judged by; the others are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
+    /// A.
+    pub returned: bool,
     /// B.
     pub visible: bool,
     /// C.
@@ -217,17 +234,27 @@ mod tests {
 
     #[test]
     fn only_a_lost_fence_excuses_and_only_a_dead_writer_beside_it_excuses_what_stays() {
-        let all = Terms { visible: true, monotonic: true, at_rest: true };
+        let all = Terms { returned: true, visible: true, monotonic: true, at_rest: true };
         assert_eq!(NONE.terms(0.0), all);
         assert_eq!(DEFAULT.terms(2.0), all);
         let lost = parse("flush").unwrap()[0];
-        assert_eq!(lost.terms(0.0), Terms { visible: false, monotonic: false, at_rest: true });
-        assert_eq!(lost.terms(0.1), Terms { visible: false, monotonic: false, at_rest: false });
+        let excused = Terms { visible: false, monotonic: false, ..all };
+        assert_eq!(lost.terms(0.0), excused);
+        assert_eq!(lost.terms(0.1), Terms { at_rest: false, ..excused });
+        let switched = parse("sentinel-switch").unwrap()[0];
+        assert_eq!(switched.terms(0.0), Terms { returned: false, ..excused });
     }
 
     #[test]
     fn exactly_the_faults_that_lose_acknowledged_data_excuse_anything() {
-        let lossy: Vec<_> = ALL.iter().filter(|one| one.loses_fences).map(|one| one.name).collect();
-        assert_eq!(lossy, ["restart-empty", "flush", "evict", "sentinel-failover", "cluster-failover"]);
+        let lossy = |what| {
+            let names = ALL.iter().filter(move |one| one.loses == what).map(|one| one.name);
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lossy(Loses::Fences),
+            ["restart-empty", "flush", "evict", "sentinel-failover", "cluster-failover"]
+        );
+        assert_eq!(lossy(Loses::Mastership), ["sentinel-switch"]);
     }
 }

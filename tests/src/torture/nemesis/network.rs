@@ -3,13 +3,13 @@
 use cache_test_support::{FaultProxy, Snare};
 use redis::cmd;
 
-use super::{Arena, Between, Deed, Needs, Nemesis, StoreNeed, Within, millis};
+use super::{Arena, Between, Deed, Loses, Needs, Nemesis, StoreNeed, Within, millis};
 
 pub(super) static CLIENT_KILL: Nemesis = Nemesis {
     name: "client-kill",
     does: "CLIENT KILL of one connection to Redis, or of all",
     needs: Needs { store: StoreNeed::Own(&[]), own_postgres: false, proxies: &[] },
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 50..=1500, strike: client_kill, heal: |_| Ok(()) }],
 };
@@ -34,7 +34,7 @@ pub(super) static SLOW: Nemesis = Nemesis {
     name: "slow",
     does: "an instance's packets to and from Redis take up to 150 ms longer for a while",
     needs: PROXIED,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 20..=300, strike: slow, heal: calm }],
 };
@@ -54,7 +54,7 @@ pub(super) static CUT: Nemesis = Nemesis {
     name: "cut",
     does: "an instance's connection to Redis breaks, at any moment or in the middle of a reply",
     needs: PROXIED,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 10..=200, strike: cut, heal: calm }],
 };
@@ -81,7 +81,7 @@ pub(super) static HALF_OPEN: Nemesis = Nemesis {
     name: "half-open",
     does: "an instance's connection to Redis swallows what is sent, or only the replies, or holds all back, without closing",
     needs: PROXIED,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 50..=500, strike: half_open, heal: calm }],
 };

@@ -4,13 +4,13 @@ use cache_test_support::{FaultProxy, Postgres, Snare};
 use rustix::process::Signal;
 use sqlx::Row;
 
-use super::{Arena, Between, Deed, Needs, Nemesis, StoreNeed, Within, millis};
+use super::{Arena, Between, Deed, Loses, Needs, Nemesis, StoreNeed, Within, millis};
 
 pub(super) static PG_CUT: Nemesis = Nemesis {
     name: "pg-cut",
     does: "the connection to Postgres is lost at COMMIT, before or after the server got it: the outcome is unknown",
     needs: Needs { store: StoreNeed::Any, own_postgres: false, proxies: &[Between::Postgres] },
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 5..=80, strike: pg_cut, heal: |_| Ok(()) }],
 };
@@ -35,7 +35,7 @@ pub(super) static PG_RESTART: Nemesis = Nemesis {
     name: "pg-restart",
     does: "Postgres shuts down, or dies without a word, and starts again",
     needs: OWN,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 500..=2000, strike: pg_restart, heal: |_| Ok(()) }],
 };
@@ -53,7 +53,7 @@ pub(super) static STUCK_COMMIT: Nemesis = Nemesis {
     name: "stuck-commit",
     does: "commits wait for a standby that does not exist, durable and invisible, while their writers are killed",
     needs: OWN,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 50..=500, strike: stuck_commit, heal: unstick }],
 };

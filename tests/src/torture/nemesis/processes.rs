@@ -2,13 +2,13 @@
 
 use rustix::process::Signal;
 
-use super::{Arena, Deed, Needs, Nemesis, Within};
+use super::{Arena, Deed, Loses, Needs, Nemesis, Within};
 
 pub(super) static NONE: Nemesis = Nemesis {
     name: "none",
     does: "nothing goes wrong",
     needs: Needs::ANY,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[],
 };
@@ -17,7 +17,7 @@ pub(super) static KILL_WRITERS: Nemesis = Nemesis {
     name: "kill-writers",
     does: "kill -9 of a process in the middle of a write, between COMMIT and clear or between mark and COMMIT",
     needs: Needs::ANY,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within { crash: 2.0, cancels: false },
     deeds: &[],
 };
@@ -26,7 +26,7 @@ pub(super) static KILL_READERS: Nemesis = Nemesis {
     name: "kill-readers",
     does: "kill -9 of a whole instance at any moment of its reads, loads and writes",
     needs: Needs::ANY,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 200..=1200, strike: kill, heal: |_| Ok(()) }],
 };
@@ -40,7 +40,7 @@ pub(super) static FREEZE: Nemesis = Nemesis {
     name: "freeze",
     does: "SIGSTOP of an instance for up to three seconds, then SIGCONT",
     needs: Needs::ANY,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 50..=500, strike: freeze, heal: |_| Ok(()) }],
 };
@@ -59,7 +59,7 @@ pub(super) static CANCEL: Nemesis = Nemesis {
     name: "cancel",
     does: "one read in eight and one write in three is dropped before it is done, at any of its awaits",
     needs: Needs::ANY,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within { crash: 0.0, cancels: true },
     deeds: &[],
 };
@@ -68,7 +68,7 @@ pub(super) static DEPLOY: Nemesis = Nemesis {
     name: "deploy",
     does: "instances are replaced one by one by a release with another row type, and back",
     needs: Needs::ANY,
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 100..=800, strike: deploy, heal: |_| Ok(()) }],
 };

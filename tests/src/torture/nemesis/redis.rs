@@ -4,7 +4,7 @@ use cache_test_support::Redis;
 use redis::cmd;
 
 use super::{
-    Arena, Deed, Needs, Nemesis, StoreNeed, Within,
+    Arena, Deed, Loses, Needs, Nemesis, StoreNeed, Within,
     postgres::{stick, unstick},
 };
 
@@ -16,7 +16,7 @@ pub(super) static FREEZE_REDIS: Nemesis = Nemesis {
     name: "freeze-redis",
     does: "SIGSTOP of Redis for up to two and a half seconds, then SIGCONT: what was sent meanwhile is done late",
     needs: own(&[]),
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 100..=800, strike: freeze_redis, heal: resume }],
 };
@@ -38,7 +38,7 @@ pub(super) static RESTART_KEEP: Nemesis = Nemesis {
     name: "restart-keep",
     does: "kill -9 of a Redis that writes every command to disk (appendfsync always), and a start with its data",
     needs: own(&["--appendonly", "yes", "--appendfsync", "always"]),
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[Deed { every: 500..=2500, strike: restart, heal: |_| Ok(()) }],
 };
@@ -47,7 +47,7 @@ pub(super) static RESTART_EMPTY: Nemesis = Nemesis {
     name: "restart-empty",
     does: "kill -9 of a Redis that keeps nothing on disk, and a start without data, in the middle of commits that are slow",
     needs: Needs { store: StoreNeed::Own(&[]), own_postgres: true, proxies: &[] },
-    loses_fences: true,
+    loses: Loses::Fences,
     within: Within::NOTHING,
     deeds: &[Deed { every: 500..=2500, strike: lose, heal: unstick }],
 };
@@ -75,7 +75,7 @@ pub(super) static FLUSH: Nemesis = Nemesis {
     name: "flush",
     does: "FLUSHALL",
     needs: own(&[]),
-    loses_fences: true,
+    loses: Loses::Fences,
     within: Within::NOTHING,
     deeds: &[Deed { every: 5..=120, strike: flush, heal: |_| Ok(()) }],
 };
@@ -90,7 +90,7 @@ pub(super) static EVICT: Nemesis = Nemesis {
     name: "evict",
     does: "Redis is full of other people's keys and evicts any of them, fences too (allkeys-random, -lru, -lfu)",
     needs: own(&["--maxmemory", "5mb", "--maxmemory-policy", "allkeys-random", "--maxmemory-samples", "1"]),
-    loses_fences: true,
+    loses: Loses::Fences,
     within: Within::NOTHING,
     deeds: &[Deed { every: 5..=60, strike: evict, heal: drop_ballast }],
 };

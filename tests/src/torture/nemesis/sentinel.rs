@@ -1,46 +1,86 @@
-//! Faults of a Redis behind Sentinel: the master dies or freezes before its replica has its last marks.
+//! Faults of a Redis behind Sentinel: the master dies or falls silent before its replica has its last marks, or is replaced
+//! while it still answers.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
 
 use cache_test_support::{Redis, Sentinels};
 use redis::cmd;
 
 use super::{
-    Arena, Deed, Needs, Nemesis, StoreNeed, Within, millis,
+    Arena, Deed, Loses, Needs, Nemesis, StoreNeed, Within, millis,
     postgres::{stick, unstick},
 };
 
+const BEHIND_SENTINELS: Needs = Needs { store: StoreNeed::Sentinels, own_postgres: true, proxies: &[] };
+
 pub(super) static SENTINEL_FAILOVER: Nemesis = Nemesis {
     name: "sentinel-failover",
-    does: "behind three sentinels, the master dies, freezes or is replaced, mostly before its replica has its last marks",
-    needs: Needs { store: StoreNeed::Sentinels, own_postgres: true, proxies: &[] },
-    loses_fences: true,
+    does: "behind three sentinels, the master dies, or is silent until nobody talks to it, before its replica has its last marks",
+    needs: BEHIND_SENTINELS,
+    loses: Loses::Fences,
     within: Within::NOTHING,
     deeds: &[Deed { every: 200..=1000, strike: fail_over, heal: bring_back }],
 };
 
+pub(super) static SENTINEL_SWITCH: Nemesis = Nemesis {
+    name: "sentinel-switch",
+    does: "behind three sentinels, another master is made while the old one still answers (SENTINEL FAILOVER, or a short freeze)",
+    needs: BEHIND_SENTINELS,
+    loses: Loses::Mastership,
+    within: Within::NOTHING,
+    deeds: &[Deed { every: 200..=1000, strike: switch, heal: bring_back }],
+};
+
+/// Longer than a store waits for an answer to its probe: after that no instance listens to the old master any more.
+const SILENCE: Duration = Duration::from_millis(1500);
+
 fn fail_over(arena: &mut Arena) -> Result<bool, String> {
     let master = master(arena)?;
-    if arena.rng.u8(..4) == 0 {
-        told(sentinels(arena)?.fail_over())?;
-        told(sentinels(arena)?.wait_for_another_master(master))?;
-        follow(arena)?;
-        return Ok(true);
-    }
-    // Frozen and cut off: what the master acknowledges from now on, nobody else has.
-    replica(arena, master)?.pause();
-    arena.redis_at::<u64>(&url(master), cmd("CLIENT").arg(&["KILL", "TYPE", "replica"]))?;
-    let is_lost = !stick(arena)?.is_empty();
-    arena.wait_some(0..=200);
+    let is_lost = fall_behind(arena, master)?;
     match arena.rng.bool() {
         true => sentinels(arena)?.server_at(master).kill(),
         false => sentinels(arena)?.server_at(master).pause(),
     }
+    let begin = Instant::now();
     replica(arena, master)?.resume();
     told(sentinels(arena)?.wait_for_another_master(master))?;
     arena.wait_some(0..=500);
     unstick(arena)?;
+    // Not cut short by the end of the traffic: a shorter silence is another fault.
+    thread::sleep(SILENCE.saturating_sub(begin.elapsed()));
     follow(arena)?;
+    Ok(is_lost)
+}
+
+fn switch(arena: &mut Arena) -> Result<bool, String> {
+    let master = master(arena)?;
+    if arena.rng.bool() {
+        told(sentinels(arena)?.fail_over())?;
+        told(sentinels(arena)?.wait_for_another_master(master))?;
+    } else {
+        fall_behind(arena, master)?;
+        sentinels(arena)?.server_at(master).pause();
+        replica(arena, master)?.resume();
+        told(sentinels(arena)?.wait_for_another_master(master))?;
+        sentinels(arena)?.server_at(master).resume();
+    }
+    arena.wait_some(0..=500);
+    unstick(arena)?;
+    follow(arena)?;
+    Ok(true)
+}
+
+/// Freezes the replica and cuts it off: what the master acknowledges from now on, nobody else has. Tells whether a commit is
+/// waiting whose mark is among that.
+fn fall_behind(arena: &mut Arena, master: SocketAddr) -> Result<bool, String> {
+    replica(arena, master)?.pause();
+    arena.redis_at::<u64>(&url(master), cmd("CLIENT").arg(&["KILL", "TYPE", "replica"]))?;
+    let is_lost = !stick(arena)?.is_empty();
+    arena.wait_some(0..=200);
     Ok(is_lost)
 }
 
@@ -66,7 +106,7 @@ fn follow(arena: &mut Arena) -> Result<(), String> {
         if replication.contains("role:slave") && replication.contains("master_link_status:up") {
             return Ok(());
         }
-        std::thread::sleep(millis(10));
+        thread::sleep(millis(10));
     }
     Err("the old master does not follow the new one after a minute".to_owned())
 }

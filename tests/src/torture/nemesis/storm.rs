@@ -1,7 +1,7 @@
 //! Many faults at the same time, none of which loses a fence: what each of them leaves behind meets the next.
 
 use super::{
-    Between, Deed, Needs, Nemesis, StoreNeed, Within,
+    Between, Deed, Loses, Needs, Nemesis, StoreNeed, Within,
     network::{calm, cut, half_open, slow},
     postgres::{pg_cut, stuck_commit, unstick},
     processes::{freeze, kill},
@@ -16,7 +16,7 @@ pub(super) static STORM: Nemesis = Nemesis {
         own_postgres: true,
         proxies: &[Between::Redis, Between::Postgres],
     },
-    loses_fences: false,
+    loses: Loses::Nothing,
     within: Within::NOTHING,
     deeds: &[
         Deed { every: 1000..=4000, strike: kill, heal: |_| Ok(()) },

@@ -104,7 +104,7 @@ impl Outcome {
         self.options.level == Level::Fresh
             && self.options.without.is_none()
             && match promise {
-                Promise::A => true,
+                Promise::A => terms.returned,
                 Promise::B => terms.visible,
                 Promise::C => terms.monotonic,
                 Promise::D => terms.at_rest,
