@@ -77,3 +77,9 @@ pub(crate) fn tool(name: &str, arguments: &[String]) -> Result<(), String> {
     let fixed = ["run", "--release", "--package", "cache-tests", "--bin", name, "--"];
     Cargo::new(fixed.into_iter().chain(arguments.iter().map(String::as_str))).run()
 }
+
+/// Hands over to the freshness model, which its profile optimises in a debug build too.
+pub(crate) fn model(arguments: &[String]) -> Result<(), String> {
+    let fixed = ["run", "--quiet", "--package", "cache-model", "--"];
+    Cargo::new(fixed.into_iter().chain(arguments.iter().map(String::as_str))).run()
+}

@@ -25,6 +25,7 @@ Commands:
   layers             Check who imports whom in cache-core, and that no source file is over 600 lines
   servers            Start Postgres and Redis, print their URLs as `export` lines, run until Ctrl-C
   torture [ARGS]     Readers and writers on hot keys over real servers; `torture --help` lists ARGS
+  model [ARGS]       Check the freshness model, every row; `model --help` lists ARGS
   bench NAME [ARGS]  A benchmark; `bench --help` lists the names
   help               This text
 
@@ -55,6 +56,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
     match command.as_str() {
         "test" => servers::test(rest),
         "torture" | "bench" => cargo::tool(command, rest),
+        "model" => cargo::model(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())
