@@ -252,6 +252,8 @@ pub struct JoinRule {
     pub seals: bool,
     /// An entry that a LEASE found goes only to those who came before that command was carried out.
     pub counts_asks: bool,
+    /// A fill counts as accepted only if the answer says so.
+    pub needs_answer: bool,
     /// A fill counts as accepted only in the epoch of its lease.
     pub compares_epoch: bool,
     /// A fill counts as accepted only if no generation moved until it was carried out.
@@ -260,8 +262,13 @@ pub struct JoinRule {
 
 impl JoinRule {
     /// The rule as it is built.
-    pub const WHOLE: Self =
-        Self { seals: true, counts_asks: true, compares_epoch: true, compares_tags: true };
+    pub const WHOLE: Self = Self {
+        seals: true,
+        counts_asks: true,
+        needs_answer: true,
+        compares_epoch: true,
+        compares_tags: true,
+    };
 }
 
 /// What goes wrong, as often as it likes where no number is given. Lost answers are in every row.

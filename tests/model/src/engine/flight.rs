@@ -90,6 +90,11 @@ impl Protocol {
         !self.rule().is_some_and(|rule| rule.compares_epoch) || self.entry_node(node) as u8 == made.epoch
     }
 
+    /// Whether a FILL without an answer counts as accepted.
+    pub(super) fn believes_without_answer(&self) -> bool {
+        self.rule().is_some_and(|rule| !rule.needs_answer)
+    }
+
     /// Whether the tag is read again after a fill.
     pub(super) fn compares_tags(&self) -> bool {
         self.tag().is_some() && self.rule().is_some_and(|rule| rule.compares_tags)

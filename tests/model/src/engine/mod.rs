@@ -2,6 +2,7 @@
 
 mod database;
 mod faults;
+mod fill;
 mod flight;
 mod near;
 mod reader;

@@ -64,6 +64,15 @@ pub(super) fn rows() -> Vec<Row> {
             "a lost answer counts as refused, and a lost leader leaves no result",
         ),
         Row::new(
+            "F4",
+            "a FILL without an answer counts as accepted",
+            fenced()
+                .sharing(Sharing::Rule(JoinRule { needs_answer: false, ..JoinRule::WHOLE }))
+                .faults(Faults { reads_dropped: true, ..dying }),
+            "it was refused, or never arrived, and a joiner takes a value from before a write that has returned",
+        )
+        .breaks(&[A, B, C]),
+        Row::new(
             "F1",
             "an entry that a LEASE found goes to everybody who waits",
             fenced().sharing(Sharing::Rule(JoinRule { counts_asks: false, ..JoinRule::WHOLE })).one_more_elsewhere(),
