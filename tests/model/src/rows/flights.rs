@@ -20,14 +20,14 @@ pub(super) fn rows() -> Vec<Row> {
             "14",
             "leases, plain single-flight",
             leased().sharing(Sharing::Anyone),
-            "a reader joins a load that began before a write which has returned meanwhile",
+            "a reader joins a load that began before a write which has returned meanwhile; with reads that never end C breaks too",
         )
         .breaks(&[A, B, C]),
         Row::new(
             "15",
             "leases, a joiner takes the value if its fill was accepted",
             leased().sharing(unsealed),
-            "it joins between the FILL and its answer; while FILL and answer were one step, A held here",
+            "it joins between the FILL and its answer; while these were one step, A and C held here",
         )
         .breaks(&[A, B, C]),
         Row::new(
@@ -41,7 +41,7 @@ pub(super) fn rows() -> Vec<Row> {
             "27",
             "fences, plain single-flight",
             fenced().sharing(Sharing::Anyone).faults(dying),
-            "as row 14: fences do not help who never asks the store",
+            "as row 14: fences do not help who never asks the store; with reads that never end C breaks too",
         )
         .breaks(&[A, B, C]),
         Row::new(

@@ -40,7 +40,7 @@ pub(super) fn rows() -> Vec<Row> {
             "46b",
             "the same, an entry that a LEASE finds is served without asking for the epoch again",
             strict(&CHECKED, NewEpoch { compares_at_lease: false, ..PATIENT }, Failover::Lossy),
-            "the failover comes between HGET and LEASE; the reference never served such an entry, the engine does",
+            "the failover comes between HGET and LEASE; new, since a LEASE may now be answered with an entry",
         )
         .breaks(&[A, B, C]),
         Row::new(

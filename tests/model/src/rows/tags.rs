@@ -58,14 +58,14 @@ pub(super) fn rows() -> Vec<Row> {
             "X5",
             "flights, a joiner takes the value if its fill was accepted",
             tagged(ONLY_LIFTS, &WRITE, none).sharing(uncompared),
-            "a write to the tag voids no lease, so the fill of an old value is accepted",
+            "a write to the tag voids no lease, so the fill of an old value is accepted; with reads that never end C breaks too",
         )
         .breaks(&[A, B, C]),
         Row::new(
             "X6b",
             "the same, and no generation may have moved; not sealed",
             tagged(ONLY_LIFTS, &WRITE, none).sharing(unsealed),
-            "it joins after the generations were read again",
+            "it joins after the generations were read again; with reads that never end C breaks too",
         )
         .breaks(&[A, B, C]),
         Row::new(
