@@ -75,13 +75,23 @@ impl fmt::Debug for RedisStore {
 }
 
 impl RedisStore {
-    /// Connects to the server of a URL, `redis://[[user]:password@]host[:port][/database]`, on the current tokio runtime.
+    /// Connects to the servers of a URL on the current tokio runtime.
+    ///
+    /// ```text
+    /// redis://[[user]:password@]host[:6379][/database]
+    /// redis+sentinel://[[user]:password@]host[:26379],host…/master[/database][?sentinel_user=…&sentinel_password=…]
+    /// redis+cluster://[[user]:password@]host[:6379],host…
+    /// ```
+    ///
+    /// `rediss` is TLS (feature `redis-tls`), with `?ca=`, `?cert=` and `&key=` for PEM files; `valkey` and `valkeys` are other
+    /// words for `redis` and `rediss`.
     ///
     /// A server that is not there is no error: commands fail until a task in the background has reached it.
     ///
     /// # Errors
     /// A URL that cannot be used, or a server that answered at once that it cannot: a wrong password, missing permissions,
-    /// a cluster node, a sentinel, a version before 6.2. The text says what to change.
+    /// a certificate nobody trusts, a sentinel in place of a server or the reverse, a version before 6.2. The text says what to
+    /// change.
     pub async fn connect(url: &str) -> Result<Self, BuildError> {
         let target = Target::parse(url)?;
         let refused = |why: String| BuildError::new(vec![format!("{target} cannot be used: {why}")]);

@@ -105,11 +105,17 @@ async fn what_is_wrong_with_a_url_of_sentinels_is_said() {
     let url = format!("redis+sentinel://{}/cache-master", sentinel.address());
     let text = refusal(&format!("{url}?sentinel_password=s3cret")).await;
     assert!(text.contains("leave sentinel_password away"), "{text}");
-    assert_eq!(sentinel.says(&["ACL", "SETUSER", "watch", "on", ">s3cret", "+@all"]), ["OK"]);
+    // As the manual has it.
+    let rights = ["+sentinel|master", "+sentinel|masters", "+sentinel|get-master-addr-by-name"];
+    let user = [&["ACL", "SETUSER", "watch", "on", ">s3cret"], &rights[..]].concat();
+    assert_eq!(sentinel.says(&user), ["OK"]);
     assert_eq!(sentinel.says(&["ACL", "SETUSER", "default", "resetpass", ">other"]), ["OK"]);
     assert!(refusal(&url).await.contains("sentinel_password="));
     assert!(refusal(&format!("{url}?sentinel_password=wrong")).await.contains("refused sentinel_user"));
-    let store = store(&format!("{url}?sentinel_user=watch&sentinel_password=s3cret")).await;
+    let login = "sentinel_user=watch&sentinel_password=s3cret";
+    let store = store(&format!("{url}?{login}")).await;
+    let text = refusal(&format!("{}?{login}", url.replace("cache-master", "shop"))).await;
+    assert!(text.contains("it watches cache-master"), "{text}");
     let printed = format!("{store:?}");
     assert!(printed.contains("cache-master") && !printed.contains("s3cret"), "{printed}");
 }
