@@ -9,6 +9,7 @@ use cache_test_support::{FaultProxy, Redis};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
+use super::sentinel::FakeSentinel;
 use super::{comes_true, look, store};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -55,6 +56,23 @@ async fn a_store_behind_tls_keeps_every_promise_and_nothing_passes_in_the_clear(
     assert!(proxy.traffic().to_server > 10_000);
     let readable = ["INFO", "TIME", "HGET", "EVALSHA"].map(|name| proxy.commands_named(name));
     assert_eq!(readable, [0; 4], "the proxy reads no command");
+}
+
+#[tokio::test]
+async fn sentinels_are_asked_over_tls_too() {
+    let folder = certificates(&authority("ours"), "127.0.0.1");
+    let redis = Redis::options().tls(folder.path()).start().unwrap();
+    let sentinel = FakeSentinel::naming_over_tls(redis.address(), 1, folder.path()).await;
+    let url = format!("rediss+sentinel://{}/shop?ca={}", sentinel.address, at(folder.path(), "ca.pem"));
+    let (named, direct) = (store(&url).await, store(&redis.url()).await);
+    assert_eq!(look(&named).await.unwrap().epoch, look(&direct).await.unwrap().epoch);
+
+    let plain = FakeSentinel::naming(redis.address(), 1).await;
+    let url = url.replace(&sentinel.address.to_string(), &plain.address.to_string());
+    let store = RedisStore::connect(&url).await.unwrap();
+    let is_refused =
+        async || look(&store).await.is_err_and(|error| error.to_string().contains("no sentinel"));
+    assert!(comes_true(is_refused).await, "it does not fall back to speaking in the clear");
 }
 
 #[tokio::test]

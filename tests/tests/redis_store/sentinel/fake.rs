@@ -1,12 +1,18 @@
-//! A sentinel that says what a script wants. Knows two commands.
+//! A sentinel that says what a script wants. Knows three commands.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 #[derive(Debug)]
 struct Script {
@@ -30,13 +36,40 @@ impl Drop for FakeSentinel {
 impl FakeSentinel {
     /// Names this server, made master by this failover.
     pub(crate) async fn naming(server: SocketAddr, term: u64) -> Self {
+        Self::start(server, term, None).await
+    }
+
+    /// The same over TLS, with the certificate and the key of a folder.
+    pub(crate) async fn naming_over_tls(server: SocketAddr, term: u64, folder: &Path) -> Self {
+        let certificates = CertificateDer::pem_file_iter(folder.join("cert.pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(certificates.collect::<Result<_, _>>().unwrap(), key)
+            .unwrap();
+        Self::start(server, term, Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn start(server: SocketAddr, term: u64, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let script = Arc::new(Script { names: Mutex::new((server, term)), answers: AtomicUsize::new(0) });
         let told = script.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, told.clone()));
+                let (script, tls) = (told.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(stream, script).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, script).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         Self { address, script, accepting }
@@ -52,10 +85,16 @@ impl FakeSentinel {
     }
 }
 
-async fn serve(mut stream: TcpStream, script: Arc<Script>) {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: Arc<Script>) {
     let mut heard = Vec::new();
     // The two questions come in one go, and the second one ends with the master's name.
     while stream.read_buf(&mut heard).await.is_ok_and(|read| read > 0) {
+        if heard == b"PING\r\n" {
+            heard.clear();
+            if stream.write_all(b"+PONG\r\n").await.is_err() {
+                return;
+            }
+        }
         if heard.windows(6).filter(|word| *word == b"\r\nshop").count() == 2 && heard.ends_with(b"shop\r\n") {
             heard.clear();
             let (server, term) = *script.names.lock().unwrap();

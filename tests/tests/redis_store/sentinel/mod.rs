@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 
 use cache_test_support::Sentinels;
 
+pub(crate) use self::fake::FakeSentinel;
+
 /// Blocks a thread of its own: the test's runtime has to go on.
 async fn sentinels(replicas: usize) -> Sentinels {
     tokio::task::spawn_blocking(move || Sentinels::start(replicas).unwrap()).await.unwrap()
