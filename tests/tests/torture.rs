@@ -82,6 +82,19 @@ fn fresh_keeps_what_it_promises_under_faults_of_every_kind() {
 }
 
 #[test]
+fn a_cache_that_breaks_a_rule_is_found_out() {
+    let line =
+        "--nemesis none --without clear-after-commit --seconds 3 --instances 2 --write-pause-ms 30 --json";
+    let output = torture(line);
+    let (said, complaints) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(said.lines().count(), 1, "it is a control itself: {said}");
+    assert!(said.contains(r#""without":"clear-after-commit""#) && said.contains(r#""judged":"""#), "{said}");
+    assert!(number(&said, "stale_after_return") > 0, "{said}");
+    assert!(output.status.success(), "{complaints}");
+}
+
+#[test]
 fn a_server_that_is_not_ours_is_not_harmed() {
     let mut tool = Command::new(env!("CARGO_BIN_EXE_torture"));
     tool.args(["--nemesis", "slow,flush,evict"]).env("REDIS_URL", "redis://127.0.0.1:1");
@@ -102,4 +115,11 @@ fn a_mistake_on_the_command_line_is_named_and_nothing_runs() {
         "error: no level `sturdy`; there are `fresh` and `aside`\n"
     );
     assert!(output.stdout.is_empty());
+    let output = torture("--nemesis flsh");
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.starts_with("error: no nemesis `flsh`; there are none, ") && told.lines().count() == 1,
+        "{told}"
+    );
 }

@@ -17,6 +17,7 @@ pub use self::{
     arena::{Arena, Bell},
     driver::Driver,
 };
+use super::check::Promise;
 
 /// A kind of fault.
 pub struct Nemesis {
@@ -189,6 +190,19 @@ pub struct Terms {
     pub monotonic: bool,
     /// D.
     pub at_rest: bool,
+}
+
+impl Terms {
+    /// Whether a promise holds.
+    #[must_use]
+    pub fn holds(self, promise: Promise) -> bool {
+        match promise {
+            Promise::A => self.returned,
+            Promise::B => self.visible,
+            Promise::C => self.monotonic,
+            Promise::D => self.at_rest,
+        }
+    }
 }
 
 impl fmt::Debug for Nemesis {
