@@ -24,7 +24,7 @@ Commands:
   ci                 All that a change must pass: fmt, layers, clippy, doc, test
   layers             Check who imports whom in cache-core, and that no source file is over 600 lines
   servers            Start Postgres and Redis, print their URLs as `export` lines, run until Ctrl-C
-  torture [ARGS]     Readers and writers on hot keys over real servers; `torture --help` lists ARGS
+  torture [ARGS]     Readers and writers on hot keys over real servers while things go wrong; `torture --help` lists ARGS
   model [ARGS]       Check the freshness model, every row; `model --help` lists ARGS
   bench NAME [ARGS]  A benchmark; `bench --help` lists the names
   help               This text

@@ -69,21 +69,34 @@ pub fn check(nemeses: &[&'static Nemesis]) -> Result<(), String> {
 }
 
 impl Servers {
+    /// Starts what every round needs, so that a missing server is told once and before anything runs.
+    ///
+    /// # Errors
+    /// A server that is missing or does not start.
+    pub fn start() -> Result<Self, String> {
+        let told = |error: Error| error.to_string();
+        let mut servers = Self::default();
+        if given("DATABASE_URL").is_none() {
+            servers.postgres = Some(Arc::new(Postgres::start().map_err(told)?));
+        }
+        if given("REDIS_URL").is_none() {
+            // Each round has its own; this one only shows that there can be one.
+            drop(Redis::start().map_err(told)?);
+        }
+        Ok(servers)
+    }
+
     /// What a round with this nemesis stands on: a database of its own, on the server that the environment names or on a
     /// private one, and a store.
     ///
     /// # Errors
     /// A server that is missing or does not start.
-    pub fn ground(&mut self, nemesis: &Nemesis, instances: u8) -> Result<Ground, String> {
+    pub fn ground(&self, nemesis: &Nemesis, instances: u8) -> Result<Ground, String> {
         self.build(&nemesis.needs, instances).map_err(|error| error.to_string())
     }
 
-    fn build(&mut self, needs: &Needs, instances: u8) -> Result<Ground, Error> {
-        let postgres = match (&self.postgres, given("DATABASE_URL")) {
-            (_, Some(_)) => None,
-            (Some(running), None) => Some(running.clone()),
-            (None, None) => Some(self.postgres.insert(Arc::new(Postgres::start()?)).clone()),
-        };
+    fn build(&self, needs: &Needs, instances: u8) -> Result<Ground, Error> {
+        let postgres = self.postgres.clone();
         let database = match &postgres {
             Some(postgres) => postgres.fresh_database()?,
             None => fresh_database()?,

@@ -57,11 +57,11 @@ pub async fn run(options: &Options, mut tell: impl FnMut(News<'_>)) -> Result<()
         options.seed = fastrand::u64(1..1 << 32);
     }
     ground::check(&options.nemeses)?;
-    let mut servers = ground::Servers::default();
+    let servers = ground::Servers::start()?;
     let rounds = rounds(&options);
     for (place, round) in (1..).zip(&rounds) {
         tell(News::Begins(place, rounds.len(), round));
-        match round::run(&mut servers, round).await {
+        match round::run(&servers, round).await {
             Ok(outcome) => tell(News::Ended(&outcome)),
             Err(error) => tell(News::Failed(round, &error)),
         }

@@ -27,7 +27,7 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// What kept the run from being judged.
-pub async fn run(servers: &mut Servers, options: &Options) -> Result<Outcome, String> {
+pub async fn run(servers: &Servers, options: &Options) -> Result<Outcome, String> {
     let database = |error: sqlx::Error| format!("Postgres: {error}");
     let nemesis = options.nemesis();
     let ground = Arc::new(servers.ground(nemesis, options.instances)?);
