@@ -72,9 +72,9 @@ pub(crate) fn say(what: &str) {
     eprintln!("==> {what}");
 }
 
-/// Hands over to a tool of `cache-tests`, built with optimisation; its output is its own.
-pub(crate) fn tool(name: &str, arguments: &[String]) -> Result<(), String> {
-    let fixed = ["run", "--release", "--package", "cache-tests", "--bin", name, "--"];
+/// Hands over to a tool of one of the packages for tests, built with optimisation; its output is its own.
+pub(crate) fn tool(package: &str, name: &str, arguments: &[String]) -> Result<(), String> {
+    let fixed = ["run", "--release", "--package", package, "--bin", name, "--"];
     Cargo::new(fixed.into_iter().chain(arguments.iter().map(String::as_str))).run()
 }
 

@@ -26,6 +26,7 @@ Commands:
   servers            Start Postgres and Redis, print their URLs as `export` lines, run until Ctrl-C
   torture [ARGS]     Readers and writers on hot keys over real servers while things go wrong; `torture --help` lists ARGS
   model [ARGS]       Check the freshness model, every row; `model --help` lists ARGS
+  simulate [ARGS]    The real engine over a simulated store and database; `simulate --help` lists ARGS
   bench NAME [ARGS]  A benchmark; `bench --help` lists the names
   help               This text
 
@@ -55,8 +56,9 @@ fn run(arguments: &[String]) -> Result<(), String> {
     };
     match command.as_str() {
         "test" => servers::test(rest),
-        "torture" | "bench" => cargo::tool(command, rest),
+        "torture" | "bench" => cargo::tool("cache-tests", command, rest),
         "model" => cargo::model(rest),
+        "simulate" => cargo::tool("cache-simulation", command, rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -1,8 +1,10 @@
 //! Many seeds, one thread a core. Refuses to share anything between seeds but the counters.
 
+use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::check::{Promise, Violation};
 use crate::counts::Counts;
 use crate::rules::Mutation;
 use crate::run::{Outcome, Told, run};
@@ -41,7 +43,7 @@ pub fn seeds(
                     }
                     // A block that was begun is finished, so that the smallest broken seed is found by any number of threads.
                     for seed in first..count.min(first + SOME) {
-                        let outcome = run(from + seed, mutation, Told::Verdict);
+                        let outcome = one(from + seed, mutation);
                         mine.seeds += 1;
                         mine.counts += outcome.counts;
                         if !outcome.violations.is_empty() {
@@ -60,6 +62,17 @@ pub fn seeds(
         }
     });
     total.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A panic belongs to its seed, too.
+fn one(seed: u64, mutation: Option<&'static Mutation>) -> Outcome {
+    let panicked = |_| Outcome {
+        seed,
+        violations: vec![Violation::of_run(Promise::NoPanic)],
+        counts: Counts::default(),
+        timeline: Vec::new(),
+    };
+    catch_unwind(|| run(seed, mutation, Told::Verdict)).unwrap_or_else(panicked)
 }
 
 impl Batch {

@@ -41,6 +41,7 @@ pub async fn make(app: App, op: OpId, call: Call, at_rest: bool) {
             state.counts.writes += 1;
             state.say(|state| format!("{}: returns Ok", state.who(process, Some(op))));
             state.facts.writes.entry(op).or_default().returned = Some(end);
+            state.ripe = Some(process);
         }
         Err(error) => {
             state.counts.failed_writes += 1;

@@ -74,6 +74,8 @@ pub enum Promise {
     Real,
     /// The system comes to rest. No fault excuses it.
     Rest,
+    /// Nothing panics. No fault excuses it.
+    NoPanic,
 }
 
 impl fmt::Display for Promise {
@@ -82,11 +84,28 @@ impl fmt::Display for Promise {
     }
 }
 
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { promise, read, row, seen, wanted, by } = self;
+        let (read, by) = (read.unwrap_or_default(), by.unwrap_or_default());
+        let missed = format!("call {read} saw row {row} v{seen}, and v{wanted} of call {by}");
+        match promise {
+            Promise::A => write!(f, "A: {missed} had returned before it began"),
+            Promise::B => write!(f, "B: {missed} was visible before it began"),
+            Promise::C => write!(f, "C: {missed} had been read before it began"),
+            Promise::D => write!(f, "D: {missed} is what the quiet database holds"),
+            Promise::Real => write!(f, "Real: call {read} saw row {row} v{seen}, which was never visible"),
+            Promise::Rest => f.write_str("Rest: the run does not come to its end"),
+            Promise::NoPanic => f.write_str("NoPanic: the run panicked"),
+        }
+    }
+}
+
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     pub promise: Promise,
-    /// The read that shows it; `None` for [`Promise::Rest`].
+    /// The read that shows it, if one does.
     pub read: Option<OpId>,
     pub row: usize,
     pub seen: Version,
@@ -94,6 +113,14 @@ pub struct Violation {
     pub wanted: Version,
     /// Whose version that was.
     pub by: Option<OpId>,
+}
+
+impl Violation {
+    /// One that no single read shows.
+    #[must_use]
+    pub fn of_run(promise: Promise) -> Self {
+        Self { promise, read: None, row: 0, seen: 0, wanted: 0, by: None }
+    }
 }
 
 impl Write {
@@ -134,9 +161,7 @@ fn judge_one(
         broken.entry(promise).or_insert(violation);
     };
     let of_row = || facts.visible.iter().filter(move |visible| visible.row == row);
-    let initial = of_row().map(|visible| visible.version).min();
-    let is_real = of_row().any(|visible| visible.version == seen && visible.at < read.end);
-    if !is_real && initial != Some(seen) {
+    if !of_row().any(|visible| visible.version == seen && visible.at < read.end) {
         breaks(Promise::Real, 0, None);
     }
     let write = |op| facts.writes.get(&op).copied().unwrap_or_default();

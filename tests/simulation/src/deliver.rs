@@ -49,7 +49,7 @@ impl State {
         }
     }
 
-    fn carry_out(&mut self, message: &Message, mut job: Job) {
+    fn carry_out(&mut self, message: &Message, mut job: Box<Job>) {
         let now = self.store_time();
         if matches!(job.command, Command::Fill { .. }) && self.happens(self.odds.rejected) {
             let who = self.who(message.process, message.op);
@@ -60,7 +60,9 @@ impl State {
                 Cargo::Answer(Says::Store(Err(StoreErrorKind::Rejected))),
             );
         }
-        let all = self.rng.u32(..10) < 7;
+        let is_clear = matches!(job.command, Command::Clear { .. });
+        let split = if is_clear { self.odds.split_clears } else { self.odds.split };
+        let all = !self.happens(split);
         loop {
             // A lease is never sent twice: a late duplicate would revive a token that a mark has voided.
             if !matches!(job.command, Command::Lease { .. }) && self.happens(self.odds.repeated) {
@@ -79,10 +81,15 @@ impl State {
                 format!("store: carries out a part of {} of {}", timeline::command(&job.command), who(state))
             });
             // The rest goes to another node, or waits behind somebody else's pipeline: now and then for long.
-            let weight = if self.rng.bool() { 1 } else { message.weight };
-            return self.follow(&Message { weight, ..message.clone() }, Duration::ZERO, Cargo::Store(job));
+            let weight = if self.rng.bool() || split > 500 { 1 } else { message.weight };
+            return self.follow(&message.at(weight), Duration::ZERO, Cargo::Store(job));
         }
         let says = job.answer(&mut self.master, now);
+        match job.command {
+            Command::Mark { .. } => self.ripe = Some(message.process),
+            Command::Lease { .. } if self.happens(self.odds.replicated) => self.replicate(),
+            _ => {}
+        }
         if let StoreSays::Cleared(_, Cleared { intact, installed }) = &says {
             self.counts.installed_puts += *installed as u64;
             self.counts.fences_set_again += u64::from(!intact);
@@ -92,7 +99,13 @@ impl State {
             let (command, says) = (timeline::command(&job.command), timeline::answer(&says));
             format!("store: {command} of {} -> {says}", who(state))
         });
-        self.follow(message, Duration::ZERO, Cargo::Answer(says));
+        self.answers(message, says);
+    }
+
+    /// Now and then the way back takes much longer than the way there.
+    fn answers(&mut self, message: &Message, says: Says) {
+        let weight = if self.rng.u8(..6) == 0 { 1 } else { message.weight };
+        self.follow(&message.at(weight), Duration::ZERO, Cargo::Answer(says));
     }
 
     fn execute(&mut self, message: &Message, sql: Sql) {
@@ -129,7 +142,7 @@ impl State {
             let who = state.who(message.process, message.op);
             format!("database: {} of {who} -> {}", timeline::statement(&sql), timeline::answer(&says))
         });
-        self.follow(message, Duration::ZERO, Cargo::Answer(says));
+        self.answers(message, says);
     }
 
     fn commit(&mut self, message: &Message, xid: Xid, says: Says) {
@@ -146,7 +159,8 @@ impl State {
         let stuck = self.happens(self.odds.stuck);
         let visible_at = if stuck {
             self.counts.stuck_commits += 1;
-            self.now + Duration::from_millis(self.rng.u64(20..2500))
+            let longest = if self.rng.bool() { 6 } else { 2500 };
+            self.now + Duration::from_millis(self.rng.u64(1..longest))
         } else {
             Duration::ZERO
         };
@@ -165,6 +179,7 @@ impl State {
         let at = self.mark_time();
         let (op, writes) = self.database.show(xid);
         self.say(|_| format!("database: tx {xid} of call {op} is visible: {writes:?}"));
+        self.ripe = Some(message.process);
         self.facts.visible.extend(writes.into_iter().map(|(row, version)| Visible { row, version, op, at }));
         if let Some(says) = says {
             self.follow(message, Duration::ZERO, Cargo::Answer(says));

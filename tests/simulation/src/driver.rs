@@ -60,6 +60,10 @@ pub struct Driver {
     calls: VecDeque<Call>,
     last: OpId,
     idle: Duration,
+    /// Steps until something goes wrong.
+    trouble_in: Option<u8>,
+    /// Whose write was half-way then.
+    victim: Option<usize>,
 }
 
 enum Next {
@@ -82,6 +86,8 @@ impl Driver {
             calls,
             last: 0,
             idle: Duration::ZERO,
+            trouble_in: None,
+            victim: None,
         }
     }
 
@@ -92,13 +98,13 @@ impl Driver {
         }
         while !(self.calls.is_empty() && self.tasks.is_empty()) {
             if !self.step().await {
-                return self.ends(vec![never_quiet()]);
+                return self.ends(vec![Violation::of_run(Promise::Rest)]);
             }
         }
         self.world.lock().say(|_| "no call is left; nothing goes wrong any more".into());
         self.world.lock().odds = crate::world::Odds::default();
         self.plan.faults.clear();
-        self.plan.replicates = false;
+        self.plan.replication = 0;
         self.plan.fault_rate = 0;
         self.come_to_rest().await;
         for call in self.rest_calls() {
@@ -107,7 +113,7 @@ impl Driver {
                 self.begin(process, call.clone(), true);
                 while !self.tasks.is_empty() {
                     if !self.step().await {
-                        return self.ends(vec![never_quiet()]);
+                        return self.ends(vec![Violation::of_run(Promise::Rest)]);
                     }
                 }
             }
@@ -176,20 +182,27 @@ impl Driver {
             let fault = self.plan.fault_rate > 0 && state.rng.u32(..1000) < self.plan.fault_rate;
             (fault, state.rng.u32(..100) < self.plan.time_rate)
         };
-        if fault {
-            self.go_wrong();
+        if (fault || self.is_time_for_trouble()) && self.go_wrong() == Some(Fault::Crash) {
+            // The others come to look when the dead one's fences are old enough to be asked about.
+            let (passes, row) = {
+                let rng = &mut self.world.lock().rng;
+                (rng.bool(), rng.usize(..self.plan.rows.len()))
+            };
+            if passes {
+                self.pass(Duration::from_millis(60)).await;
+                self.calls.push_front(Call::Row(row));
+            }
         }
-        if self.plan.replicates {
+        if self.plan.replication > 0 {
             let mut state = self.world.lock();
-            if state.rng.u8(..24) == 0 {
-                state.replica = state.master.clone();
-                state.say(|_| "the replica catches up".into());
+            if state.rng.u32(..1000) < self.plan.replication {
+                state.replicate();
             }
         }
         if time {
             let by = {
                 let rng = &mut self.world.lock().rng;
-                match rng.u8(..40) {
+                match rng.u8(..25) {
                     0 => Duration::from_millis([60, 210, 1100][rng.usize(..3)]),
                     _ => Duration::from_micros(rng.u64(100..2500)),
                 }
@@ -211,6 +224,26 @@ impl Driver {
         self.idle = Duration::ZERO;
         tokio::task::yield_now().await;
         true
+    }
+
+    /// Some of what goes wrong does so soon after a write was fenced, became visible or returned.
+    fn is_time_for_trouble(&mut self) -> bool {
+        if self.plan.faults.is_empty() {
+            return false;
+        }
+        let mut state = self.world.lock();
+        if let Some(process) = state.ripe.take()
+            && state.rng.u8(..self.plan.trouble) == 0
+        {
+            self.trouble_in = Some(state.rng.u8(1..16));
+            self.victim = Some(process);
+        }
+        self.trouble_in = self.trouble_in.map(|steps| steps - 1);
+        let now = self.trouble_in == Some(0);
+        if now {
+            self.trouble_in = None;
+        }
+        now
     }
 
     async fn pass(&self, by: Duration) {
@@ -320,7 +353,7 @@ impl Driver {
         self.tasks.push(Task { op, process, call, future: Box::pin(future), ready });
     }
 
-    fn go_wrong(&mut self) {
+    fn go_wrong(&mut self) -> Option<Fault> {
         let fault = {
             let rng = &mut self.world.lock().rng;
             self.plan.faults[rng.usize(..self.plan.faults.len())]
@@ -328,7 +361,7 @@ impl Driver {
         match fault {
             Fault::Cancel => {
                 if self.tasks.is_empty() {
-                    return;
+                    return None;
                 }
                 let place = self.world.lock().rng.usize(..self.tasks.len());
                 let task = self.tasks.remove(place);
@@ -343,8 +376,12 @@ impl Driver {
                 self.drop_task(task);
             }
             Fault::Crash => {
-                let place = self.world.lock().rng.usize(..self.living.len());
-                let Some(process) = self.living[place].take() else { return };
+                let victim = self
+                    .victim
+                    .take()
+                    .and_then(|victim| self.living.iter().position(|process| *process == Some(victim)));
+                let place = victim.unwrap_or_else(|| self.world.lock().rng.usize(..self.living.len()));
+                let process = self.living[place].take()?;
                 self.world.lock().kill(process);
                 let (dead, tasks) = std::mem::take(&mut self.tasks)
                     .into_iter()
@@ -357,6 +394,7 @@ impl Driver {
                 state.suffer(other);
             }
         }
+        Some(fault)
     }
 
     /// What a future sends when it is dropped is sent on behalf of its call.
@@ -405,8 +443,4 @@ impl Driver {
         }
         calls
     }
-}
-
-fn never_quiet() -> Violation {
-    Violation { promise: Promise::Rest, read: None, row: 0, seen: 0, wanted: 0, by: None }
 }

@@ -95,6 +95,12 @@ impl State {
         }
     }
 
+    /// The replica catches up with the master.
+    pub fn replicate(&mut self) {
+        self.replica = self.master.clone();
+        self.say(|_| "the replica catches up".into());
+    }
+
     fn restart(&mut self) {
         self.counts.restarts += 1;
         let data = match self.rng.u8(..3) {
@@ -123,7 +129,7 @@ impl State {
 
     /// What is on a connection is lost, or arrives although nobody will hear of it.
     fn cut(&mut self, process: usize) {
-        if self.rng.bool() {
+        if self.rng.u8(..4) == 0 {
             let down = Duration::from_millis(self.rng.u64(1..400));
             self.processes[process].store_down_until = self.now + down;
         }

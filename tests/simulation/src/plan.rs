@@ -45,6 +45,12 @@ enum Shape {
     Savepoints,
     Alone,
     Mixed,
+    /// One row, and writers that die.
+    Heirs,
+    /// One row, and a replica that lags far behind.
+    Lagging,
+    /// Nested reads, and fences that are lost.
+    Unfenced,
 }
 
 /// Everything that is settled before the first step.
@@ -60,15 +66,22 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     pub fault_rate: u32,
     pub odds: Odds,
-    /// Whether there is a replica, or a disk, that follows the store at some distance.
-    pub replicates: bool,
+    /// How often the replica, or the disk, catches up with the store, in thousandths of the steps.
+    pub replication: u32,
+    /// One in how many writes meets with trouble half-way.
+    pub trouble: u8,
     /// How often time moves on, in hundredths of the steps.
     pub time_rate: u32,
     /// Whether a write that returned is followed by a read of its row.
     pub probes: bool,
 }
 
-const SHAPES: [Shape; 10] = [
+const SHAPES: [Shape; 15] = [
+    Shape::Heirs,
+    Shape::Lagging,
+    Shape::Unfenced,
+    Shape::Nested,
+    Shape::Early,
     Shape::Hot,
     Shape::Hot,
     Shape::Tagged,
@@ -85,37 +98,52 @@ impl Plan {
     /// The plan of a seed.
     pub fn of(rng: &mut fastrand::Rng) -> Self {
         let shape = SHAPES[rng.usize(..SHAPES.len())];
-        let few = matches!(shape, Shape::Hot | Shape::Through | Shape::Early);
+        let few =
+            !matches!(shape, Shape::Tagged | Shape::Nested | Shape::Savepoints | Shape::Alone | Shape::Mixed);
         let rows = if few { 1 } else { rng.usize(1..=3) };
         let rows: Vec<u64> = (0..rows).map(|_| u64::from(rng.u8(..4) > 0)).collect();
-        let count = rng.usize(8..=20);
+        // One fault at the worst moment, and nothing else that would hide what it does.
+        let is_focused = matches!(shape, Shape::Heirs | Shape::Lagging | Shape::Unfenced);
+        let count = if is_focused { rng.usize(16..=30) } else { rng.usize(8..=20) };
         let calls = (0..count).map(|_| call(rng, shape, rows.len())).collect();
         let faults: Vec<_> = match rng.u8(..10) {
+            _ if shape == Shape::Heirs => vec![Fault::Crash],
+            _ if shape == Shape::Lagging => vec![Fault::Failover],
+            _ if shape == Shape::Unfenced => vec![Fault::Flush],
             0..3 => Vec::new(),
             3..6 => vec![Fault::ALL[rng.usize(..Fault::ALL.len())]],
             _ => Fault::ALL.into_iter().filter(|_| rng.u8(..3) == 0).collect(),
         };
         let calm = faults.is_empty();
         let mut odds = |one_in: u8, thousandths: u32| {
-            if !calm && rng.u8(..one_in) == 0 { thousandths } else { 0 }
+            if !calm && !is_focused && rng.u8(..one_in) == 0 { thousandths } else { 0 }
         };
+        let replicated = faults.contains(&Fault::Failover) || faults.contains(&Fault::Restart);
         let odds = Odds {
+            replicated: if replicated { 250 } else { 0 },
+            split: 300,
+            split_clears: if shape == Shape::Unfenced { 900 } else { 300 },
             repeated: odds(6, 60),
             rejected: odds(8, 150),
             refused: odds(6, 120),
-            stuck: odds(3, 300),
+            stuck: if shape == Shape::Unfenced { 400 } else { odds(3, 300) },
             unknown: odds(4, 150),
         };
         Self {
-            instances: rng.usize(2..=3),
+            instances: if shape == Shape::Lagging { 1 } else { rng.usize(2..=3) },
             rows,
             calls,
             width: rng.usize(3..=7),
-            replicates: faults.contains(&Fault::Failover) || faults.contains(&Fault::Restart),
-            fault_rate: if calm { 0 } else { [4, 10, 25][rng.usize(..3)] },
+            replication: match (replicated, shape) {
+                (false, _) => 0,
+                (true, Shape::Lagging) => 3,
+                (true, _) => 40,
+            },
+            trouble: if is_focused { 2 } else { 4 },
+            time_rate: if shape == Shape::Early { 25 } else { [2, 8, 20][rng.usize(..3)] },
+            fault_rate: if calm || is_focused { 0 } else { [4, 10, 25][rng.usize(..3)] },
             faults,
             odds,
-            time_rate: [2, 8, 20][rng.usize(..3)],
             probes: rng.u8(..4) > 0,
         }
     }
@@ -126,8 +154,11 @@ fn call(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
     let bump = |row| Call::Bump { rows: vec![row], savepoint: None };
     let dice = rng.u8(..10);
     match (shape, dice) {
-        (Shape::Hot, 0..7) => Call::Row(row),
-        (Shape::Hot, _) => bump(row),
+        (Shape::Hot | Shape::Heirs | Shape::Lagging, 0..7) => Call::Row(row),
+        (Shape::Hot | Shape::Heirs | Shape::Lagging, _) => bump(row),
+        (Shape::Unfenced, 0..4) => Call::Card(row),
+        (Shape::Unfenced, 4..7) => Call::Row(row),
+        (Shape::Unfenced, _) => bump(row),
         (Shape::Tagged, 0..5) => Call::List,
         (Shape::Tagged, 5) => Call::Page(row),
         (Shape::Tagged, 6) => Call::Row(row),

@@ -44,6 +44,8 @@ pub struct Mutation {
     pub without: &'static str,
     /// What is taken out: one rule, or two where one covers for the other.
     pub broken: &'static [Broken],
+    /// So many seeds from 0 are enough to find it.
+    pub budget: u64,
 }
 
 impl fmt::Display for Mutation {
@@ -52,49 +54,72 @@ impl fmt::Display for Mutation {
     }
 }
 
-const fn rule(name: &'static str, without: &'static str, broken: &'static [Broken]) -> Mutation {
-    Mutation { name, without, broken }
+const fn rule(name: &'static str, without: &'static str, broken: &'static [Broken], budget: u64) -> Mutation {
+    Mutation { name, without, broken, budget }
 }
 
 use Broken::{Engine, Store};
 
 /// Every rule that may be broken.
 pub const MUTATIONS: &[Mutation] = &[
-    rule("fill-checks-token", "fill without the token check", &[Store(StoreRule::FillChecksToken)]),
-    rule("mark-voids-leases", "a mark leaves tokens", &[Store(StoreRule::MarkVoidsLeases)]),
-    rule("mark-drops-entries", "a mark leaves entries", &[Store(StoreRule::MarkDropsEntries)]),
-    rule("mark-rotates-tags", "a mark leaves a tag's generation", &[Store(StoreRule::MarkRotatesTags)]),
-    rule("fence-refuses-leases", "leases are granted under a fence", &[Store(StoreRule::FenceRefusesLeases)]),
+    rule("fill-checks-token", "fill without the token check", &[Store(StoreRule::FillChecksToken)], 4_000),
+    rule("mark-voids-leases", "a mark leaves tokens", &[Store(StoreRule::MarkVoidsLeases)], 20_000),
+    rule("mark-drops-entries", "a mark leaves entries", &[Store(StoreRule::MarkDropsEntries)], 4_000),
+    rule(
+        "mark-rotates-tags",
+        "a mark leaves a tag's generation",
+        &[Store(StoreRule::MarkRotatesTags)],
+        4_000,
+    ),
+    rule(
+        "fence-refuses-leases",
+        "leases are granted under a fence",
+        &[Store(StoreRule::FenceRefusesLeases)],
+        4_000,
+    ),
     rule(
         "clear-drops-again",
         "a clear drops nothing and does not rotate tags, and a lost fence is not set again",
         &[Store(StoreRule::ClearDropsAgain), Engine(Rule::LostFenceSetAgain)],
+        4_000,
     ),
     rule(
         "generations-are-new",
         "a tag that was lost starts counting again",
         &[Store(StoreRule::GenerationsAreNew)],
+        4_000,
     ),
-    rule("puts-need-solo", "a written value is installed over another's", &[Store(StoreRule::PutsNeedSolo)]),
-    rule("sealed-flights", "plain single-flight", &[Engine(Rule::SealedFlights)]),
-    rule("seal-before-fill", "seal after the FILL instead of before", &[Engine(Rule::SealBeforeFill)]),
-    rule("join-stored", "join after an invalidation", &[Engine(Rule::JoinStored)]),
-    rule("join-one-epoch", "join of a fill accepted in another epoch", &[Engine(Rule::JoinOneEpoch)]),
-    rule("join-unmoved-tags", "join although a tag has moved", &[Engine(Rule::JoinUnmovedTags)]),
-    rule("epoch-compared", "no epoch check", &[Engine(Rule::EpochCompared)]),
-    rule("lease-before-refresh", "refresh by plain set", &[Engine(Rule::LeaseBeforeRefresh)]),
-    rule("tags-before-load", "tag generation read after the load", &[Engine(Rule::TagsBeforeLoad)]),
-    rule("healers-asked", "fences are lifted by age", &[Engine(Rule::HealersAsked)]),
-    rule("confirmed-clear", "success on an unconfirmed CLEAR", &[Engine(Rule::ConfirmedClear)]),
-    rule("lost-fence-set-again", "a clear that ignores `intact`", &[Engine(Rule::LostFenceSetAgain)]),
-    rule("fence-before-commit", "invalidate after commit", &[Engine(Rule::FenceBeforeCommit)]),
-    rule("clear-after-commit", "clear before commit", &[Engine(Rule::ClearAfterCommit)]),
-    rule("no-fence-no-commit", "commit of what could not be fenced", &[Engine(Rule::NoFenceNoCommit)]),
-    rule("unknown-stays-fenced", "an unknown COMMIT lifts its fence", &[Engine(Rule::UnknownStaysFenced)]),
+    rule(
+        "puts-need-solo",
+        "a written value is installed over another's",
+        &[Store(StoreRule::PutsNeedSolo)],
+        4_000,
+    ),
+    rule("sealed-flights", "plain single-flight", &[Engine(Rule::SealedFlights)], 4_000),
+    rule("seal-before-fill", "seal after the FILL instead of before", &[Engine(Rule::SealBeforeFill)], 4_000),
+    rule("join-stored", "join after an invalidation", &[Engine(Rule::JoinStored)], 4_000),
+    rule("join-one-epoch", "join of a fill accepted in another epoch", &[Engine(Rule::JoinOneEpoch)], 20_000),
+    rule("join-unmoved-tags", "join although a tag has moved", &[Engine(Rule::JoinUnmovedTags)], 4_000),
+    rule("epoch-compared", "no epoch check", &[Engine(Rule::EpochCompared)], 4_000),
+    rule("lease-before-refresh", "refresh by plain set", &[Engine(Rule::LeaseBeforeRefresh)], 4_000),
+    rule("tags-before-load", "tag generation read after the load", &[Engine(Rule::TagsBeforeLoad)], 4_000),
+    rule("healers-asked", "fences are lifted by age", &[Engine(Rule::HealersAsked)], 4_000),
+    rule("confirmed-clear", "success on an unconfirmed CLEAR", &[Engine(Rule::ConfirmedClear)], 4_000),
+    rule("lost-fence-set-again", "a clear that ignores `intact`", &[Engine(Rule::LostFenceSetAgain)], 20_000),
+    rule("fence-before-commit", "invalidate after commit", &[Engine(Rule::FenceBeforeCommit)], 4_000),
+    rule("clear-after-commit", "clear before commit", &[Engine(Rule::ClearAfterCommit)], 4_000),
+    rule("no-fence-no-commit", "commit of what could not be fenced", &[Engine(Rule::NoFenceNoCommit)], 4_000),
+    rule(
+        "unknown-stays-fenced",
+        "an unknown COMMIT lifts its fence",
+        &[Engine(Rule::UnknownStaysFenced)],
+        4_000,
+    ),
     rule(
         "rollback-keeps-subjects",
         "fence dropped by a savepoint's rollback",
         &[Engine(Rule::RollbackKeepsSubjects)],
+        4_000,
     ),
 ];
 

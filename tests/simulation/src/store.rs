@@ -40,7 +40,7 @@ impl SimStore {
             }
             let state = &mut *state;
             let job = Job::new(command, |steps| state.rng.shuffle(steps));
-            Cargo::Store(job)
+            Cargo::Store(Box::new(job))
         };
         match self.world.ask(self.process, answer).await {
             Says::Store(Ok(says)) => Ok(says),
@@ -129,5 +129,58 @@ impl Store for SimStore {
 
     fn describe(&self) -> String {
         format!("the simulated store of process {}", self.process)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use cache_core::testkit::conformance;
+
+    use super::*;
+    use crate::rules::StoreRule;
+    use crate::timeline::Timeline;
+    use crate::world::Odds;
+
+    /// Judges the simulated store, delivering in a drawn order while time passes.
+    async fn report(odds: Odds, lacks: Option<StoreRule>) -> conformance::Report {
+        let world = World::new(fastrand::Rng::with_seed(1), &[], odds, lacks, Timeline::default());
+        let process = world.lock().start(1);
+        let store = SimStore { world: world.clone(), process };
+        let deliver = async {
+            loop {
+                {
+                    let mut state = world.lock();
+                    state.now += Duration::from_millis(1);
+                    while !state.messages.is_empty() {
+                        let count = state.messages.len();
+                        let place = state.rng.usize(..count);
+                        state.deliver(place);
+                    }
+                }
+                tokio::time::advance(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            report = conformance::run(&store) => report,
+            () = deliver => unreachable!("it goes on for ever"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_keeps_every_promise_of_a_store() {
+        for odds in [Odds::default(), Odds { split: 500, split_clears: 500, ..Odds::default() }] {
+            let report = report(odds, None).await;
+            assert!(report.is_clean(), "{report}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_suite_notices_a_store_that_does_not() {
+        for rule in [StoreRule::FillChecksToken, StoreRule::MarkDropsEntries, StoreRule::GenerationsAreNew] {
+            assert!(!report(Odds::default(), Some(rule)).await.is_clean(), "{rule:?}");
+        }
     }
 }

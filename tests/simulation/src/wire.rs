@@ -119,7 +119,7 @@ pub enum Says {
 /// What a message carries.
 #[derive(Clone, Debug)]
 pub enum Cargo {
-    Store(Job),
+    Store(Box<Job>),
     Sql(Sql),
     Answer(Says),
     /// The database is about to show a transaction.
@@ -146,6 +146,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// The same, at another pace, with nothing in it.
+    pub fn at(&self, weight: u32) -> Self {
+        Self { weight, cargo: Cargo::Abort(0), ..*self }
+    }
+
     /// Whether it is between a process and the store.
     pub fn is_of_store(&self) -> bool {
         matches!(self.cargo, Cargo::Store(_) | Cargo::Answer(Says::Store(_)))

@@ -81,6 +81,8 @@ pub struct State {
     pub counts: Counts,
     pub timeline: Timeline,
     pub odds: Odds,
+    /// A write of this process is half-way: what goes wrong now hurts most.
+    pub ripe: Option<usize>,
 }
 
 /// How likely is what happens to single messages, in thousandths.
@@ -91,6 +93,12 @@ pub struct Odds {
     pub refused: u32,
     pub stuck: u32,
     pub unknown: u32,
+    /// How often a command over several subjects is carried out in parts.
+    pub split: u32,
+    /// The same for clears.
+    pub split_clears: u32,
+    /// How often the replica, or the disk, catches up when a lease was granted.
+    pub replicated: u32,
 }
 
 /// One run's world.
@@ -131,6 +139,7 @@ impl World {
             counts: Counts::default(),
             timeline,
             odds,
+            ripe: None,
         })))
     }
 

@@ -1,1 +1,102 @@
 use super::*;
+
+const WRITE: OpId = 1;
+const READ: OpId = 2;
+
+/// Row 0 holds v1 from the beginning; v2 becomes visible at 10.
+fn facts(write: Write, read: Read) -> Facts {
+    let visible = |version, op, at| Visible { row: 0, version, op, at };
+    Facts {
+        visible: vec![visible(1, 0, 0), visible(2, WRITE, 10)],
+        reads: vec![read],
+        writes: BTreeMap::from([(WRITE, write)]),
+    }
+}
+
+fn read(begin: At, end: At, version: Version) -> Read {
+    Read { op: READ, begin, end, seen: vec![(0, version)], at_rest: false }
+}
+
+fn broken(facts: &Facts) -> Vec<Promise> {
+    let mut broken: Vec<_> = judge(facts).iter().map(|violation| violation.promise).collect();
+    broken.sort_unstable();
+    broken
+}
+
+const RETURNED: Write = Write { returned: Some(20), lost: None, cleared: Some(19), forsaken: false };
+const IN_FLIGHT: Write = Write { returned: None, lost: None, cleared: None, forsaken: false };
+const LOST: Write = Write { returned: None, lost: Some(5), cleared: None, forsaken: false };
+
+#[test]
+fn a_read_that_begins_after_the_return_must_show_the_write() {
+    assert_eq!(broken(&facts(RETURNED, read(21, 30, 1))), [Promise::A, Promise::B]);
+    assert_eq!(broken(&facts(RETURNED, read(21, 30, 2))), []);
+}
+
+#[test]
+fn a_read_that_begins_before_the_change_is_visible_may_show_either() {
+    assert_eq!(broken(&facts(RETURNED, read(9, 30, 1))), []);
+    assert_eq!(broken(&facts(RETURNED, read(9, 30, 2))), []);
+}
+
+#[test]
+fn a_read_that_begins_after_the_change_is_visible_must_show_it() {
+    assert_eq!(broken(&facts(IN_FLIGHT, read(11, 15, 1))), [Promise::B]);
+    let dead = Write { forsaken: true, ..IN_FLIGHT };
+    assert_eq!(broken(&facts(dead, read(11, 15, 1))), [Promise::B], "a dead writer excuses nothing");
+}
+
+#[test]
+fn a_lost_fence_excuses_until_the_clear_is_confirmed_and_never_after_the_return() {
+    assert_eq!(broken(&facts(LOST, read(11, 15, 1))), []);
+    let cleared = Write { cleared: Some(19), ..LOST };
+    assert_eq!(broken(&facts(cleared, read(18, 30, 1))), [], "it began before");
+    assert_eq!(broken(&facts(cleared, read(20, 30, 1))), [Promise::B]);
+    let returned = Write { returned: Some(20), ..cleared };
+    assert_eq!(broken(&facts(returned, read(21, 30, 1))), [Promise::A, Promise::B]);
+    let late = Write { lost: Some(16), ..IN_FLIGHT };
+    assert_eq!(broken(&facts(late, read(11, 15, 1))), [Promise::B], "it was lost after the read");
+}
+
+#[test]
+fn a_read_must_not_be_older_than_an_earlier_one() {
+    let mut facts = facts(IN_FLIGHT, read(13, 15, 1));
+    facts.reads.push(read(11, 12, 2));
+    assert_eq!(broken(&facts), [Promise::B, Promise::C]);
+    facts.reads[1].end = 14;
+    assert_eq!(broken(&facts), [Promise::B], "they overlap");
+    facts.writes.insert(WRITE, LOST);
+    facts.reads[1].end = 12;
+    assert_eq!(broken(&facts), [], "a lost fence excuses both");
+}
+
+#[test]
+fn at_rest_only_a_lost_fence_of_a_dead_writer_excuses() {
+    let at_rest = Read { at_rest: true, ..read(40, 41, 1) };
+    assert_eq!(broken(&facts(IN_FLIGHT, at_rest.clone())), [Promise::B, Promise::D]);
+    assert_eq!(
+        broken(&facts(LOST, at_rest.clone())),
+        [Promise::D],
+        "its writer lives, and has cleared by now"
+    );
+    assert_eq!(broken(&facts(Write { forsaken: true, ..LOST }, at_rest.clone())), []);
+    assert_eq!(broken(&facts(Write { forsaken: true, ..IN_FLIGHT }, at_rest)), [Promise::B, Promise::D]);
+}
+
+#[test]
+fn what_was_never_visible_must_not_be_read() {
+    assert_eq!(broken(&facts(IN_FLIGHT, read(1, 9, 2))), [Promise::Real], "visible only later");
+    assert_eq!(broken(&facts(IN_FLIGHT, read(1, 11, 2))), []);
+    assert_eq!(broken(&facts(IN_FLIGHT, read(11, 12, 7))), [Promise::Real]);
+}
+
+#[test]
+fn each_of_several_rows_is_judged() {
+    let mut facts = facts(RETURNED, read(21, 30, 2));
+    facts.visible.push(Visible { row: 1, version: 1, op: 0, at: 0 });
+    facts.visible.push(Visible { row: 1, version: 2, op: WRITE, at: 10 });
+    facts.reads[0].seen = vec![(0, 2), (1, 1)];
+    let violations = judge(&facts);
+    assert_eq!(violations.len(), 2);
+    assert!(violations.iter().all(|violation| violation.row == 1 && violation.by == Some(WRITE)));
+}
