@@ -95,7 +95,7 @@ impl Link {
     /// Waits until a command has learnt that this is no longer the server to talk to.
     pub(super) async fn troubled(&self) -> Refusal {
         loop {
-            if let Some(refusal) = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if let Some(refusal) = self.reason() {
                 return refusal;
             }
             self.told.notified().await;
@@ -162,8 +162,13 @@ impl Link {
 
     /// Gives the connection up: no reply counts any more, and the supervisor opens the next.
     pub(super) fn give_up(&self, refusal: Refusal) {
-        self.retire();
         self.tell(refusal);
+        self.retire();
+    }
+
+    /// Why it was given up, if somebody said so.
+    pub(super) fn reason(&self) -> Option<Refusal> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     async fn exchange(&self, pipeline: &Pipeline) -> Result<Vec<Value>, StoreError> {

@@ -84,6 +84,18 @@ impl Node {
         }
     }
 
+    /// Gives a connection up and waits until nobody gets it any more.
+    pub(super) async fn give_up(&self, link: &Arc<Link>, refusal: Refusal) {
+        link.give_up(refusal);
+        loop {
+            let tried = self.shared.tried.notified();
+            if !matches!(&*self.shared.read(), Current::Up(current) if Arc::ptr_eq(current, link)) {
+                return;
+            }
+            tried.await;
+        }
+    }
+
     /// Whether it was tried and is not there.
     pub(super) fn is_down(&self) -> bool {
         matches!(&*self.shared.read(), Current::Down(_))
@@ -223,7 +235,8 @@ async fn watch(opened: &mut Opened, mode: Mode, clock: &dyn Clock) -> Refusal {
             () = sleep(PROBE_EVERY) => {}
         }
         if let Err(refusal) = probe_in_time(&link, mode, clock).await {
-            return refusal;
+            // A probe fails, too, when somebody else has given the connection up meanwhile; he knows why.
+            return link.reason().unwrap_or(refusal);
         }
     }
 }

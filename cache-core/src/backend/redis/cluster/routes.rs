@@ -93,7 +93,7 @@ impl Routes {
             let silence = Err(Refusal::Away("it does not tell its epoch".into()));
             let outcome = timeout(PATIENCE, probe(&link, Mode::Cluster, clock)).await.unwrap_or(silence);
             if let Err(refusal) = outcome {
-                link.give_up(refusal);
+                member.node.give_up(&link, refusal).await;
             }
         };
         all(self.members.iter().filter(|member| gains(member)).cloned().map(verify).collect()).await;

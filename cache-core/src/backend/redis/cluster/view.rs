@@ -33,20 +33,25 @@ impl View {
         let epochs = epochs(nodes);
         let Value::Array(ranges) = slots else { return Err(unreadable()) };
         let claims = ranges.iter().map(|range| claim(range, &epochs, asked).ok_or_else(unreadable));
+        // A node that imports a slot keeps its table of that slot to itself: it may name a master that is a replica now.
+        let claims = claims.filter_map(Result::transpose);
         claims.collect::<Result<_, _>>().map(Self)
     }
 }
 
-/// The configuration epoch of each node: the seventh word of its line.
+/// The configuration epoch of each master: the seventh word of its line.
 fn epochs(nodes: &str) -> HashMap<&str, u64> {
     fn pair(line: &str) -> Option<(&str, u64)> {
         let mut words = line.split_ascii_whitespace();
-        Some((words.next()?, words.nth(5)?.parse().ok()?))
+        let (id, flags) = (words.next()?, words.nth(1)?);
+        let is_master = flags.split(',').any(|flag| flag == "master");
+        Some((id, words.nth(3)?.parse().ok()?)).filter(|_| is_master)
     }
     nodes.lines().filter_map(pair).collect()
 }
 
-fn claim(range: &Value, epochs: &HashMap<&str, u64>, asked: &Endpoint) -> Option<Claim> {
+/// `None` for what cannot be read, `Some(None)` for a claim of no master.
+fn claim(range: &Value, epochs: &HashMap<&str, u64>, asked: &Endpoint) -> Option<Option<Claim>> {
     let Value::Array(parts) = range else { return None };
     let [first, last, Value::Array(master), ..] = parts.as_slice() else { return None };
     let [host, port, id, more @ ..] = master.as_slice() else { return None };
@@ -62,8 +67,9 @@ fn claim(range: &Value, epochs: &HashMap<&str, u64>, asked: &Endpoint) -> Option
         (_, Some("?")) => address_in(more)?,
         (_, host) => host?.to_owned(),
     };
-    let epoch = epochs.get(id.as_str()).copied().unwrap_or_default();
-    Some(Claim { slots: first..=last, endpoint: Endpoint { host, port: number(port)? }, id, epoch })
+    let endpoint = Endpoint { host, port: number(port)? };
+    let epoch = epochs.get(id.as_str()).copied();
+    Some(epoch.map(|epoch| Claim { slots: first..=last, endpoint, id, epoch }))
 }
 
 /// The value behind `ip` in what newer servers add.
@@ -119,6 +125,15 @@ mod tests {
             .map(|claim| (claim.slots.clone(), claim.endpoint.to_string(), claim.epoch))
             .collect();
         assert_eq!(told, [(0..=100, "10.0.0.1:6379".into(), 7), (101..=16383, "10.0.0.2:6380".into(), 12)]);
+    }
+
+    #[test]
+    fn a_replica_claims_nothing() {
+        let nodes = NODES.replace("bbbb 10.0.0.2:6379@16379 master -", "bbbb 10.0.0.2:6379@16379 slave cccc");
+        let range = |id| range(0, 9, vec![bulk("10.0.0.1"), Value::Int(6379), bulk(id)]);
+        let slots = Value::Array(vec![range("aaaa"), range("bbbb"), range("unknown")]);
+        let view = View::read(&nodes, &slots, &asked()).unwrap();
+        assert_eq!(view.0.iter().map(|claim| claim.id.as_str()).collect::<Vec<_>>(), ["aaaa"]);
     }
 
     #[test]
