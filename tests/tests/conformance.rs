@@ -16,3 +16,11 @@ async fn redis_keeps_every_promise() {
     let report = conformance::run(&store).await;
     assert!(report.is_clean(), "{report}");
 }
+
+#[tokio::test]
+async fn redis_cluster_keeps_every_promise() {
+    let cluster = cache_test_support::Cluster::start().unwrap();
+    let store = RedisStore::connect(&cluster.url()).await.unwrap();
+    let report = conformance::run(&store).await;
+    assert!(report.is_clean(), "{report}");
+}

@@ -1,5 +1,5 @@
 //! RedisStore on a real cluster: keys on several nodes, slots that move or are stuck half-way, masters that die or fall silent.
-//! One cluster for all tests, one test at a time.
+//! One cluster for all tests, one test at a time. Moving slots blocks the thread, so connections are watched over on others.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 

@@ -7,7 +7,7 @@ use cache_core::testkit::conformance::Trial;
 use super::{cluster, comes_true, entry_on, key, look, masters, slot_of, store, tag_on};
 
 /// The first command after the move meets MOVED, and nobody notices.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_follow_a_slot_that_has_moved() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -33,7 +33,7 @@ async fn commands_follow_a_slot_that_has_moved() {
 
 /// An entry may leave with its slot, miss a mark on the other node (which forgets it in a failover), and come back. It must not
 /// be one of the epoch it was filled in.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_that_comes_back_with_its_slot_is_of_another_epoch() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -57,7 +57,7 @@ async fn an_entry_that_comes_back_with_its_slot_is_of_another_epoch() {
 }
 
 /// Until the node that imports a slot has all of it, its epoch is the one from before, in which the entry may have been filled.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_on_its_way_back_is_no_entry() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -79,7 +79,7 @@ async fn an_entry_on_its_way_back_is_no_entry() {
 }
 
 /// The same for what an entry is compared with.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_generation_on_its_way_is_none() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -101,7 +101,7 @@ async fn a_generation_on_its_way_is_none() {
 }
 
 /// Slots that nobody serves are nobody else's trouble.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_without_a_master_is_unavailable_alone() {
     let cluster = cluster().await;
     let store = store(&cluster).await;

@@ -97,7 +97,7 @@ impl Stage<'_> {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_all_orders_only_fence_leases_entries_leaves_nothing_old() {
     let redis = Redis::start().unwrap();
     let store = RedisStore::connect(&redis.url()).await.unwrap();
@@ -119,7 +119,7 @@ async fn of_all_orders_only_fence_leases_entries_leaves_nothing_old() {
 }
 
 /// A tag: the generation first, and a reader stamps its entry with the new one before the fence is there.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tags_fence_comes_before_its_generation() {
     let redis = Redis::start().unwrap();
     let store = RedisStore::connect(&redis.url()).await.unwrap();
@@ -184,7 +184,7 @@ impl Monitor {
 }
 
 /// The order that is safe is the one that goes over the wire; a clear lifts the fence last.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn marks_and_clears_in_a_stuck_slot_go_key_by_key_in_the_safe_order() {
     let cluster = cluster().await;
     let store = super::store(&cluster).await;

@@ -1,13 +1,13 @@
 //! Keys on several masters, all of which are well.
 
 use cache_core::backend::redis::RedisStore;
-use cache_core::store::{LeaseRequest, Leased, Store};
-use cache_core::testkit::conformance::Trial;
+use cache_core::store::{LeaseRequest, Leased, MarkRequest, Origin, Store};
+use cache_core::testkit::conformance::{Trial, blob};
 use cache_test_support::{Cluster, Redis};
 
 use super::{cluster, comes_true, entry_on, key, look, masters, slot_of, store, tag_on};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tags_may_lie_on_other_masters_than_their_entry() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -19,9 +19,7 @@ async fn tags_may_lie_on_other_masters_than_their_entry() {
     let lease = trial.granted_for(trial.request(&list, &tags)).await;
     let epochs = [lease.epoch, lease.stamps[0].epoch, lease.stamps[1].epoch];
     assert!(epochs[0] != epochs[1] && epochs[1] != epochs[2] && epochs[0] != epochs[2], "{epochs:?}");
-    let filled = trial
-        .fill_blob(&lease, &cache_core::testkit::conformance::blob(lease.epoch, "list"), super::BOUND)
-        .await;
+    let filled = trial.fill_blob(&lease, &blob(lease.epoch, "list"), super::BOUND).await;
     assert!(filled.stored);
     assert_eq!(filled.tags, lease.stamps);
     let found = trial.get(&list, &tags).await;
@@ -39,27 +37,32 @@ async fn tags_may_lie_on_other_masters_than_their_entry() {
     trial.granted_for(LeaseRequest { force: true, ..trial.request(&list, &tags) }).await;
 }
 
-/// The generations of a fill must be those after it, on whichever node.
-#[tokio::test]
-async fn a_tag_that_was_marked_while_a_value_was_loaded_is_told_by_its_fill() {
+/// The generations of a fill must be those after it, on whichever node: here the tag is marked while the fill is under way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fill_tells_generations_read_after_it_was_acknowledged() {
     let cluster = cluster().await;
-    let store = store(&cluster).await;
-    let trial = Trial::new(&store);
+    let (here, there) = (store(&cluster).await, store(&cluster).await);
     let [a, b, _] = masters(&cluster);
-    let (list, tags) =
-        (entry_on(&cluster, &trial, a), [tag_on(&cluster, &trial, a), tag_on(&cluster, &trial, b)]);
-    for tag in &tags {
-        let request = LeaseRequest { force: true, ..trial.request(&list, &tags) };
-        let lease = trial.granted_for(request).await;
-        trial.invalidate(tag).await;
-        let old = cache_core::testkit::conformance::blob(lease.epoch, "old");
-        let filled = trial.fill_blob(&lease, &old, super::BOUND).await;
-        assert!(filled.stored);
-        assert_ne!(filled.tags, lease.stamps);
-    }
+    let trial = Trial::new(&here);
+    let (list, tags) = (entry_on(&cluster, &trial, a), [tag_on(&cluster, &trial, b)]);
+    let lease = trial.granted_for(trial.request(&list, &tags)).await;
+    let value = blob(lease.epoch, "old");
+    // The entry's node keeps scripts waiting.
+    cluster.tell(a, &["CLIENT", "PAUSE", "20000", "WRITE"]).unwrap();
+    let write = async {
+        let waits = async || cluster.tell(a, &["INFO", "clients"]).unwrap().contains("blocked_clients:1");
+        assert!(comes_true(waits).await, "the fill is under way");
+        let (origin, seed, tag_ttl) = (Origin::none(), 1, super::BOUND);
+        let request = MarkRequest { writer: trial.writer(), origin: &origin, subjects: &tags, seed, tag_ttl };
+        there.mark(request).await.unwrap();
+        cluster.tell(a, &["CLIENT", "UNPAUSE"]).unwrap();
+    };
+    let (filled, ()) = tokio::join!(trial.fill_blob(&lease, &value, super::BOUND), write);
+    assert!(filled.stored, "a mark of a tag leaves the leases of its entries");
+    assert_ne!(filled.tags, lease.stamps);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_with_subjects_everywhere_fences_and_clears_all_of_them() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -86,7 +89,7 @@ async fn a_write_with_subjects_everywhere_fences_and_clears_all_of_them() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_of_a_subject_lie_in_the_slot_the_servers_compute() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -101,7 +104,7 @@ async fn keys_of_a_subject_lie_in_the_slot_the_servers_compute() {
 }
 
 /// One seed is enough; it may be a replica, and others may be gone.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_node_that_answers_leads_to_the_masters() {
     let cluster = cluster().await;
     let replica = (0..6).find(|&node| !cluster.is_master(node).unwrap()).unwrap();
@@ -117,7 +120,7 @@ async fn any_node_that_answers_leads_to_the_masters() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shard_is_a_master() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -132,7 +135,7 @@ async fn refusal(url: &str) -> String {
     RedisStore::connect(url).await.unwrap_err().to_string()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_wrong_scheme_is_answered_with_the_right_one() {
     let cluster: &Cluster = &*cluster().await;
     let text = refusal(&cluster.nodes()[0].url()).await;

@@ -62,7 +62,7 @@ impl<'a> World<'a> {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_go_on_and_nothing_is_filled() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -84,7 +84,7 @@ async fn reads_go_on_and_nothing_is_filled() {
     stuck.end(End::Finished);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_go_on_whatever_has_moved_and_however_it_ends() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -114,7 +114,7 @@ async fn writes_go_on_whatever_has_moved_and_however_it_ends() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_began_before_is_cleared_while_it_is_stuck() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -135,7 +135,7 @@ async fn a_write_that_began_before_is_cleared_while_it_is_stuck() {
 }
 
 /// A fence that a migration has lost was not standing all the time, and the clear says so.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clear_does_not_claim_a_fence_that_a_reverted_migration_has_lost() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -149,7 +149,7 @@ async fn a_clear_does_not_claim_a_fence_that_a_reverted_migration_has_lost() {
     stuck.end(End::Reverted);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_writers_put_is_not_installed_over_a_write_in_a_stuck_slot() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -169,7 +169,7 @@ async fn another_writers_put_is_not_installed_over_a_write_in_a_stuck_slot() {
     assert_eq!(trial.blob(&user).await, None);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_fence_of_a_dead_writer_is_lifted_by_a_reader() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -200,7 +200,7 @@ async fn the_fence_of_a_dead_writer_is_lifted_by_a_reader() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tag_in_a_stuck_slot_turns_at_mark_and_at_clear() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -229,7 +229,7 @@ async fn a_tag_in_a_stuck_slot_turns_at_mark_and_at_clear() {
 }
 
 /// Each mark and each clear makes a generation that was never there.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn generations_in_a_stuck_slot_never_repeat() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -249,7 +249,7 @@ async fn generations_in_a_stuck_slot_never_repeat() {
     stuck.end(End::Finished);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_in_a_stuck_slot_work_at_maxmemory() {
     let cluster = cluster().await;
     let store = store(&cluster).await;
@@ -264,7 +264,7 @@ async fn writes_in_a_stuck_slot_work_at_maxmemory() {
     }
     let write = trial.mark(&[&user.subject, &tag]).await;
     assert_eq!(trial.blob(&user).await, None);
-    assert_eq!(trial.fenced_for(trial.request(&user, &[tag.clone()])).await.len(), 2);
+    assert_eq!(trial.fenced_for(trial.request(&user, std::slice::from_ref(&tag))).await.len(), 2);
     assert!(trial.cleared(&write, &[]).await.intact);
     for node in masters(&cluster) {
         cluster.tell(node, &["CONFIG", "SET", "maxmemory", "0"]).unwrap();
@@ -274,7 +274,7 @@ async fn writes_in_a_stuck_slot_work_at_maxmemory() {
 }
 
 /// A migration that ends while a fill is on its way: refused or stored, never under a fence.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_from_before_a_write_never_fills_wherever_the_slot_has_gone() {
     let cluster = cluster().await;
     let store = store(&cluster).await;

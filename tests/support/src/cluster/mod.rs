@@ -148,12 +148,20 @@ impl Cluster {
     /// # Errors
     /// When it is no replica, or does not become the master within a minute.
     pub fn fail_over(&self, replica: usize) -> Result<(), Error> {
+        self.take_over(replica)?;
+        self.settled()
+    }
+
+    /// The same without waiting for the others: a node that imports a slot never learns of that slot's new master.
+    ///
+    /// # Errors
+    /// When it is no replica, or does not become the master within a minute.
+    pub fn take_over(&self, replica: usize) -> Result<(), Error> {
         // An attempt is given up after five seconds, silently: a node that came back just now may miss the first.
         self.wait("a replica to take over", || {
             let begun = self.tell(replica, &["CLUSTER", "FAILOVER"]).is_ok();
             begun && poll_until(ATTEMPT, || self.is_master(replica).unwrap_or(false))
-        })?;
-        self.settled()
+        })
     }
 
     /// Waits until this node is a master, on its own account or because its master is gone.
