@@ -131,11 +131,12 @@ impl Control {
     fn next_listener(&self) -> Option<TcpListener> {
         let mut state = self.state();
         loop {
-            if state.is_closed {
-                return None;
-            }
+            // First, also for a proxy that is gone: whoever drops it waits until this one is refused, too.
             if let Some(listener) = state.listener.take() {
                 return Some(listener);
+            }
+            if state.is_closed {
+                return None;
             }
             state = self.wait(state);
         }
@@ -339,5 +340,19 @@ impl Control {
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_that_came_before_the_end_is_still_taken_and_closed() {
+        let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let control = Control::new("127.0.0.1:1".into(), Protocol::Opaque, listener());
+        control.close();
+        assert!(control.next_listener().is_some());
+        assert!(control.next_listener().is_none());
     }
 }
