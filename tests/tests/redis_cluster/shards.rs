@@ -2,7 +2,7 @@
 
 use cache_core::backend::redis::RedisStore;
 use cache_core::store::{LeaseRequest, Leased, MarkRequest, Origin, Store};
-use cache_core::testkit::conformance::{Trial, blob};
+use cache_core::testkit::conformance::{self, Trial, blob};
 use cache_test_support::{Cluster, Redis};
 
 use super::{cluster, comes_true, entry_on, key, look, masters, slot_of, store, tag_on};
@@ -144,4 +144,33 @@ async fn the_wrong_scheme_is_answered_with_the_right_one() {
     let text = refusal(&format!("redis+cluster://{}", alone.address())).await;
     assert!(text.contains("write redis://"), "{text}");
     assert_eq!(text.lines().count(), 1);
+}
+
+/// The rights of `docs/manual/operating.md`, those of its section about clusters included, and no others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rights_of_the_manual_are_enough() {
+    let cluster = cluster().await;
+    let rights = "+select +info +time +script|load +evalsha +get +set +hget +hset +hsetnx +hdel +hgetall +hlen +exists +type \
+                  +unlink +pttl +pexpire +cluster|info +cluster|nodes +cluster|slots +asking";
+    let user = |rights: &str| {
+        let fixed = ["ACL", "SETUSER", "shop", "reset", "on", ">s3cret", "resetchannels", "-@all", "~*"];
+        let words: Vec<_> = fixed.into_iter().chain(rights.split_ascii_whitespace()).collect();
+        (0..6).for_each(|node| drop(cluster.tell(node, &words).unwrap()));
+    };
+    let url = cluster.url().replace("://", "://shop:s3cret@");
+    user(rights);
+    let store = RedisStore::connect(&url).await.unwrap();
+    let report = conformance::run(&store).await;
+    assert!(report.is_clean(), "{report}");
+    let trial = Trial::new(&store);
+    let entry = entry_on(&cluster, &trial, masters(&cluster)[0]);
+    let slot = slot_of(&cluster, &entry.subject);
+    let to = cluster.other_master(slot).unwrap();
+    cluster.open_migration(slot, to).unwrap();
+    trial.invalidate(&entry.subject).await;
+    cluster.finish_migration(slot, to).unwrap();
+
+    user(&rights.replace(" +cluster|slots", ""));
+    let text = refusal(&url).await;
+    assert!(text.contains("CLUSTER") && text.contains("NOPERM") && !text.contains("s3cret"), "{text}");
 }
