@@ -18,7 +18,7 @@ use crate::error::{StoreError, StoreErrorKind};
 
 /// How often a step is sent on. A slot moves once, and the map may lag behind it a little.
 const ROUNDS: u32 = 6;
-/// How often a step is sent again after its connection broke: an epoch may begin while it is under way, two may not.
+/// How often a step is sent again after its connection broke: an epoch may begin while it is under way, twice at most.
 const AGAIN: u32 = 2;
 /// Before a step is sent for the third time and later: the nodes have yet to tell each other.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -39,6 +39,8 @@ enum Outcome {
     Failed(StoreError),
     /// The connection broke, and the step may be sent again.
     Lost(StoreError),
+    /// The node imports the slot no longer.
+    Gone,
 }
 
 impl Outcome {
@@ -47,8 +49,61 @@ impl Outcome {
             Self::Done(..) => true,
             Self::Lost(_) => true,
             Self::Failed(error) => error.kind() != StoreErrorKind::Unavailable,
-            Self::Moved(_) | Self::Ask(_) => false,
+            Self::Moved(_) | Self::Ask(_) | Self::Gone => false,
         }
+    }
+}
+
+/// What became of the steps so far.
+struct Ledger {
+    done: Vec<Option<Done>>,
+    /// Steps to be sent.
+    open: Vec<usize>,
+    asks: Vec<(usize, Endpoint)>,
+    hints: Vec<Arc<Member>>,
+    /// How often each was lost.
+    losses: Vec<u32>,
+    failure: Option<StoreError>,
+    may_be_done: bool,
+}
+
+impl Ledger {
+    fn new(steps: usize) -> Self {
+        Self {
+            done: (0..steps).map(|_| None).collect(),
+            open: (0..steps).collect(),
+            asks: Vec::new(),
+            hints: Vec::new(),
+            losses: vec![0; steps],
+            failure: None,
+            may_be_done: false,
+        }
+    }
+
+    fn enter(&mut self, place: usize, outcome: Outcome, in_order: bool) {
+        self.may_be_done |= outcome.may_be_done();
+        match outcome {
+            Outcome::Done(value, link) => self.done[place] = Some(Done { value, link, in_order }),
+            Outcome::Lost(_) if self.losses[place] < AGAIN => {
+                self.losses[place] += 1;
+                self.open.push(place);
+            }
+            Outcome::Lost(error) | Outcome::Failed(error) => self.failure = Some(error),
+            Outcome::Ask(endpoint) => self.asks.push((place, endpoint)),
+            Outcome::Gone => self.open.push(place),
+            Outcome::Moved(hint) => {
+                self.hints.push(hint);
+                self.open.push(place);
+            }
+        }
+    }
+
+    fn close(self) -> Result<Vec<Done>, StoreError> {
+        if let Some(error) = self.failure {
+            return Err(honest(error, self.may_be_done));
+        }
+        let done: Option<Vec<_>> = self.done.into_iter().collect();
+        done.ok_or_else(|| Fault::Moved.into())
     }
 }
 
@@ -59,21 +114,18 @@ impl Cluster {
         jobs: &[Job<'_>],
         reach: Reach,
     ) -> Result<Vec<Done>, StoreError> {
-        let mut done: Vec<Option<Done>> = jobs.iter().map(|_| None).collect();
-        let mut open: Vec<usize> = (0..jobs.len()).collect();
-        let (mut failure, mut may_be_done) = (None, false);
+        let mut ledger = Ledger::new(jobs.len());
         for round in 0..ROUNDS {
             if round > 1 {
                 sleep(PAUSE * round).await;
             }
-            let groups = self.group(jobs, &open).and_then(|(groups, unserved)| match (reach, unserved) {
-                (Reach::All, Some(error)) => Err(error),
-                (_, unserved) => {
-                    failure = unserved.or(failure.take());
-                    Ok(groups)
+            let (groups, unserved) = match self.group(jobs, &std::mem::take(&mut ledger.open)) {
+                Ok(groups) => groups,
+                Err(error) => {
+                    ledger.failure = Some(error);
+                    break;
                 }
-            });
-            let groups = groups.map_err(|error| honest(error, may_be_done))?;
+            };
             let links = all(groups.iter().map(|group| group.member.node.ready()).collect()).await;
             let mut reached = Vec::new();
             for (group, link) in groups.into_iter().zip(links) {
@@ -81,55 +133,32 @@ impl Cluster {
                     Ok(link) => reached.push((group, link)),
                     Err(error) => {
                         self.shared.wanted.notify_one();
-                        failure = Some(error);
+                        ledger.failure = Some(error);
                     }
                 }
             }
-            if let (Reach::All, Some(error)) = (reach, failure.take_if(|_| reach == Reach::All)) {
-                return Err(honest(error, may_be_done));
-            }
-            let outcomes =
-                all(reached.into_iter().map(|(group, link)| send(group, link, jobs)).collect()).await;
-            let (mut hints, mut asks) = (Vec::new(), Vec::new());
-            open.clear();
-            for (place, outcome) in outcomes.into_iter().flatten() {
-                may_be_done |= outcome.may_be_done();
-                match outcome {
-                    Outcome::Done(value, link) => {
-                        done[place] = Some(Done { value, link, in_order: round == 0 })
-                    }
-                    Outcome::Lost(_) if round < AGAIN => open.push(place),
-                    Outcome::Lost(error) | Outcome::Failed(error) => failure = Some(error),
-                    Outcome::Ask(endpoint) => asks.push((place, endpoint)),
-                    Outcome::Moved(hint) => {
-                        hints.push(hint);
-                        open.push(place);
-                    }
-                }
-            }
-            let asked =
-                all(asks.into_iter().map(|(place, at)| self.ask(place, at, &jobs[place])).collect()).await;
-            for (place, outcome) in asked {
-                may_be_done |= !matches!(&outcome, Ok(None));
-                match outcome {
-                    Ok(Some((value, link))) => done[place] = Some(Done { value, link, in_order: false }),
-                    // The migration ended, one way or the other, while this was on its way.
-                    Ok(None) => open.push(place),
-                    Err(error) => failure = Some(error),
-                }
-            }
-            if open.is_empty() {
+            ledger.failure = unserved.or(ledger.failure);
+            if reach == Reach::All && ledger.failure.is_some() {
                 break;
             }
+            let sending = reached.into_iter().map(|(group, link)| send(group, link, jobs)).collect();
+            for (place, outcome) in all(sending).await.into_iter().flatten() {
+                ledger.enter(place, outcome, round == 0);
+            }
+            let asks = std::mem::take(&mut ledger.asks);
+            let asking = asks.into_iter().map(|(place, at)| self.ask(place, at, &jobs[place])).collect();
+            for (place, outcome) in all(asking).await {
+                ledger.enter(place, outcome, false);
+            }
+            if ledger.open.is_empty() {
+                break;
+            }
+            let hints = std::mem::take(&mut ledger.hints);
             if !hints.is_empty() {
                 self.shared.look_again(hints).await;
             }
         }
-        if let Some(error) = failure {
-            return Err(honest(error, may_be_done));
-        }
-        let done: Option<Vec<_>> = done.into_iter().collect();
-        done.ok_or_else(|| Fault::Moved.into())
+        ledger.close()
     }
 
     /// Steps by master, and why some have none.
@@ -154,23 +183,30 @@ impl Cluster {
         Ok((groups, unserved))
     }
 
-    /// Asks a node that imports a slot; `None` if it does not any more.
-    async fn ask(
-        &self,
-        place: usize,
-        at: Endpoint,
-        job: &Job<'_>,
-    ) -> (usize, Result<Option<(Value, Arc<Link>)>, StoreError>) {
-        let answer = async {
-            let link = self.shared.node_at(&at).ready().await?;
-            let value = link.ask(&(job.step)(link.epoch)).await?;
-            match fault(&value) {
-                Some(Fault::Moved | Fault::Ask(_)) => Ok(None),
-                Some(fault @ Fault::Unserved(_)) => Err(fault.into()),
-                _ => Ok(Some((value, link))),
-            }
+    /// Asks a node that imports a slot.
+    async fn ask(&self, place: usize, at: Endpoint, job: &Job<'_>) -> (usize, Outcome) {
+        let link = match self.shared.node_at(&at).ready().await {
+            Ok(link) => link,
+            Err(error) => return (place, Outcome::Failed(error)),
         };
-        (place, answer.await)
+        let outcome = match link.ask(&(job.step)(link.epoch)).await {
+            Err(error) => lost(job, &why(&error)),
+            Ok(value) => match fault(&value) {
+                // The migration ended, one way or the other, while this was on its way.
+                Some(Fault::Moved | Fault::Ask(_)) => Outcome::Gone,
+                Some(fault @ Fault::Unserved(_)) => Outcome::Failed(fault.into()),
+                _ => Outcome::Done(value, link),
+            },
+        };
+        (place, outcome)
+    }
+}
+
+/// A connection broke while a step was under way.
+fn lost(job: &Job<'_>, why: &str) -> Outcome {
+    match job.when_lost {
+        WhenLost::Again => Outcome::Lost(disconnected(why)),
+        WhenLost::Fail => Outcome::Failed(disconnected(why)),
     }
 }
 
@@ -201,10 +237,7 @@ async fn send(group: Group, link: Arc<Link>, jobs: &[Job<'_>]) -> Vec<(usize, Ou
         Ok(values) => values,
         Err(error) => {
             let text = why(&error);
-            let lost = |&place: &usize| match jobs[place].when_lost {
-                WhenLost::Again => (place, Outcome::Lost(disconnected(&text))),
-                WhenLost::Fail => (place, Outcome::Failed(disconnected(&text))),
-            };
+            let lost = |&place: &usize| (place, lost(&jobs[place], &text));
             return group.places.iter().map(lost).collect();
         }
     };
