@@ -15,6 +15,9 @@ const BROKEN: u8 = 1;
 /// Nothing could be judged.
 const UNJUDGED: u8 = 2;
 
+/// Violations shown of one seed; the first tell most.
+const SHOWN: usize = 8;
+
 /// How often a long run shows that it lives: on a terminal, and in a log.
 const ON_A_TERMINAL: Duration = Duration::from_secs(1);
 const IN_A_LOG: Duration = Duration::from_secs(20);
@@ -124,8 +127,11 @@ fn tell(options: &Options) -> Result<ExitCode, String> {
 }
 
 fn blame(outcome: &Outcome, options: &Options) {
-    for violation in &outcome.violations {
+    for violation in outcome.violations.iter().take(SHOWN) {
         eprintln!("{violation}");
+    }
+    if outcome.violations.len() > SHOWN {
+        eprintln!("… and {} more", outcome.violations.len() - SHOWN);
     }
     let without = options.without.map_or(String::new(), |rule| format!(" --without {}", rule.name));
     eprintln!(
