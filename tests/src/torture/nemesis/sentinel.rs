@@ -89,7 +89,8 @@ fn bring_back(arena: &mut Arena) -> Result<(), String> {
     follow(arena)
 }
 
-/// Starts or wakes what is down, and waits until one follows the other: the sentinels turn an old master into a replica.
+/// Starts or wakes what is down, and waits until one follows the other. The sentinels would tell an old master to do so at
+/// their next look at it, in ten seconds; told at once, it is there for the next strike.
 fn follow(arena: &mut Arena) -> Result<(), String> {
     for server in servers(arena)? {
         server.resume();
@@ -97,6 +98,10 @@ fn follow(arena: &mut Arena) -> Result<(), String> {
             told(server.restart())?;
         }
     }
+    let now = master(arena)?;
+    let (host, port) = (now.ip().to_string(), now.port().to_string());
+    let old = url(replica(arena, now)?.address());
+    arena.redis_at::<()>(&old, cmd("REPLICAOF").arg(&[&host, &port]))?;
     // Not the end of the traffic, which would end any other wait: the quiet system must have both.
     for _ in 0..6000 {
         let master = master(arena)?;
