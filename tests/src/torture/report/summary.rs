@@ -33,11 +33,11 @@ impl Summary {
         let [a, b, c, d] = outcome.counts().map(|(promise, count)| {
             let is_excused = count > 0 && !outcome.must_hold(promise);
             let marked = is_excused && is_judged;
-            format!("{count}{}", if marked { " (reported)" } else { "" })
+            format!("{}{}", grouped(count), if marked { " (reported)" } else { "" })
         });
         let judged = if is_judged { outcome.judged() } else { "a control".to_owned() };
         let counts = [outcome.strikes, outcome.verdict.reads, outcome.verdict.writes];
-        let [strikes, reads, writes] = counts.map(|count| count.to_string());
+        let [strikes, reads, writes] = counts.map(grouped);
         self.rows.push([name, strikes, reads, writes, a, b, c, d, judged]);
     }
 
@@ -54,7 +54,7 @@ impl Summary {
                 row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
             writeln!(text, "{}", cells.join("  ").trim_end()).expect("a string takes all text");
         }
-        writeln!(text, "{} reads at `fresh`", self.reads).expect("a string takes all text");
+        writeln!(text, "{} reads at `fresh`", grouped(self.reads)).expect("a string takes all text");
         text
     }
 
@@ -65,9 +65,22 @@ impl Summary {
         for row in &self.rows {
             writeln!(text, "| {} |", row.join(" | ")).expect("a string takes all text");
         }
-        writeln!(text, "\n{} reads at `fresh`.", self.reads).expect("a string takes all text");
+        writeln!(text, "\n{} reads at `fresh`.", grouped(self.reads)).expect("a string takes all text");
         text
     }
+}
+
+/// With a comma before every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn name(round: &Options) -> String {
@@ -83,6 +96,13 @@ fn name(round: &Options) -> String {
 mod tests {
     use super::*;
     use crate::torture::{check::Verdict, fleet::Census, nemesis};
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
 
     #[test]
     fn counts_that_were_not_judged_say_so_and_only_reads_of_the_cache_are_summed() {
