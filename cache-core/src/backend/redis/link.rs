@@ -8,7 +8,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisResult, Value, cmd};
 use tokio::sync::Notify;
 
-use super::error::{Fault, Refusal, disconnected};
+use super::error::{Fault, Refusal, disconnected, unavailable};
+use super::lease::Lease;
 use super::script::Script;
 use crate::error::StoreError;
 use crate::subject::Epoch;
@@ -54,6 +55,8 @@ impl Step {
 pub(super) struct Link {
     connection: MultiplexedConnection,
     pub(super) epoch: Epoch,
+    /// Nothing is sent for anybody once it has lapsed.
+    pub(super) lease: Lease,
     clock: Arc<dyn Clock>,
     /// The server's clock minus the monotonic one, in milliseconds; wraps.
     skew: AtomicU64,
@@ -67,6 +70,7 @@ impl Link {
         Self {
             connection,
             epoch,
+            lease: Lease::default(),
             clock,
             skew: AtomicU64::default(),
             is_retired: AtomicBool::default(),
@@ -109,6 +113,7 @@ impl Link {
 
     /// Sends one command; its reply may be an error of the command's own.
     pub(super) async fn send(&self, cmd: &Cmd) -> Result<Value, StoreError> {
+        self.may_send()?;
         let reply = self.connection.clone().send_packed_command(cmd).await;
         let reply = self.accept(reply)?;
         self.check(&reply)?;
@@ -118,6 +123,12 @@ impl Link {
     /// Sends commands in one go. Scripts the server does not have were not run: they are loaded and sent again, together
     /// with the reads that were to see what they do.
     pub(super) async fn send_all(&self, steps: &[Step]) -> Result<Vec<Value>, StoreError> {
+        self.may_send()?;
+        self.send_anyway(steps).await
+    }
+
+    /// As [`send_all`](Self::send_all), whatever the lease: for questions about the server, which serve nobody's data.
+    pub(super) async fn send_anyway(&self, steps: &[Step]) -> Result<Vec<Value>, StoreError> {
         let pipeline = steps.iter().fold(Pipeline::new(), |mut pipeline, step| {
             pipeline.add_command(step.cmd().clone());
             pipeline
@@ -147,6 +158,7 @@ impl Link {
 
     /// Asks for something in a slot that this server is importing. The permission counts for one command, so both go together.
     pub(super) async fn ask(&self, step: &Step) -> Result<Value, StoreError> {
+        self.may_send()?;
         let mut pipeline = Pipeline::new();
         for _ in 0..=LOADS {
             pipeline.add_command(cmd("ASKING"));
@@ -169,6 +181,15 @@ impl Link {
     /// Why it was given up, if somebody said so.
     pub(super) fn reason(&self) -> Option<Refusal> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Asked before anything of an operation is sent, and once: who reads what comes back began before the lease lapsed, and so
+    /// before anybody's write through the next master has returned.
+    fn may_send(&self) -> Result<(), StoreError> {
+        if self.lease.has_lapsed(&*self.clock) {
+            return Err(unavailable("the sentinels have not confirmed the master for too long".into()));
+        }
+        Ok(())
     }
 
     async fn exchange(&self, pipeline: &Pipeline) -> Result<Vec<Value>, StoreError> {

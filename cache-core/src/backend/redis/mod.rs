@@ -18,6 +18,7 @@ mod dial;
 mod error;
 mod finding;
 mod identity;
+mod lease;
 mod link;
 mod node;
 mod nodes;

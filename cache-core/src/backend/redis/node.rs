@@ -2,7 +2,7 @@
 //! the next. Refuses to hide an outage: it warns once and says when it is over.
 
 use std::fmt;
-use std::mem::{Discriminant, discriminant};
+use std::mem::{Discriminant, discriminant, take};
 use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::dial::Dialer;
 use super::error::{Refusal, unavailable};
 use super::finding::Finding;
 use super::identity::Mode;
+use super::lease::Lease;
 use super::link::Link;
 use super::open::{Opened, open, probe};
 use super::source::{Named, Source};
@@ -134,20 +135,33 @@ enum Current {
     Down(String),
 }
 
+/// A server that took us.
+struct Found {
+    opened: Opened,
+    named: Named,
+    /// When it was asked whose name that is.
+    asked: Duration,
+}
+
 impl Shared {
     /// Connects to the first of the servers named that takes us.
-    async fn open(&self) -> Result<(Opened, Named), Refusal> {
+    async fn open(&self) -> Result<Found, Refusal> {
         let source = &self.place.source;
+        let asked = self.clock.monotonic();
         let mut refused = Refusal::Away("nobody names a server".into());
         for named in source.servers().await? {
+            let no_lease = Lease::default();
             let opening = open(&named.server, &self.place, self.clock.clone());
             // A server that fell silent may be replaced by another while it is waited for.
             let opened = tokio::select! {
                 opened = opening => opened,
-                refusal = source.moved(&named) => Err(refusal),
+                refusal = source.moved(&named, asked, &no_lease) => Err(refusal),
             };
             match (opened, source) {
-                (Ok(opened), _) => return Ok((opened, named)),
+                (Ok(opened), _) => {
+                    source.begin(&opened.link.lease, asked);
+                    return Ok(Found { opened, named, asked });
+                }
                 (Err(refusal), Source::Fixed(_)) => refused = refusal,
                 (Err(refusal), Source::Sentinels(_)) => {
                     refused = refusal.of(&format!("{}, whom the sentinels name", named.server));
@@ -193,20 +207,32 @@ async fn supervise(shared: Arc<Shared>, first: oneshot::Sender<Result<(), Refusa
     loop {
         let opening = timeout(OPEN_DEADLINE, shared.open()).await;
         let refusal = match opening.unwrap_or_else(|_| Err(Refusal::Away("it does not answer".into()))) {
-            Ok((mut opened, named)) => {
-                outage.is_over(&shared, &opened.findings);
+            Ok(Found { mut opened, named, asked }) => {
                 let since = shared.clock.monotonic();
-                shared.set(Current::Up(opened.link.clone()));
-                tell_first(Ok(()));
-                let refusal = tokio::select! {
-                    refusal = watch(&mut opened, shared.place.mode, &*shared.clock) => refusal,
-                    refusal = shared.place.source.moved(&named) => refusal,
+                let (link, findings) = (opened.link.clone(), take(&mut opened.findings));
+                let (source, mode) = (&shared.place.source, shared.place.mode);
+                let refusal = {
+                    let mut watching = pin!(async {
+                        tokio::select! {
+                            refusal = watch(&mut opened, mode, &*shared.clock) => refusal,
+                            refusal = source.moved(&named, asked, &link.lease) => refusal,
+                        }
+                    });
+                    tokio::select! {
+                        refusal = watching.as_mut() => refusal,
+                        () = source.handed_over(&named) => {
+                            outage.is_over(&shared, &findings);
+                            shared.set(Current::Up(link.clone()));
+                            tell_first(Ok(()));
+                            watching.await
+                        }
+                    }
                 };
                 if shared.clock.monotonic().saturating_sub(since) >= LAST_PAUSE {
                     attempt = 0;
                 }
                 // Retired before it is taken away: a command sees either a living connection or none.
-                opened.link.retire();
+                link.retire();
                 refusal
             }
             Err(refusal) => refusal,
@@ -277,7 +303,7 @@ impl Outage {
 
     fn is_over(&mut self, shared: &Shared, findings: &[Finding]) {
         let store = &shared.place.name;
-        if std::mem::take(&mut self.is_known) {
+        if take(&mut self.is_known) {
             tracing::info!(%store, "the store is available again");
         } else {
             tracing::debug!(%store, "the store is available");

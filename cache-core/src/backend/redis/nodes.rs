@@ -1,7 +1,6 @@
 //! The servers of a store, and which of them has a subject. Refuses topologies that are not supported.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::address::{Target, Topology};
 use super::cluster::Cluster;
@@ -10,7 +9,7 @@ use super::identity::Mode;
 use super::link::Link;
 use super::node::{FirstAttempt, Node, Place};
 use super::send::{Done, Job, Reach, on_one};
-use super::sentinel::Sentinels;
+use super::sentinel::{Heard, Sentinels};
 use super::source::Source;
 use crate::error::StoreError;
 use crate::rng::Rng;
@@ -43,7 +42,8 @@ impl Nodes {
                 master: master.clone(),
                 login: login.clone(),
                 dialer: dialer.clone(),
-                is_alone: AtomicBool::new(false),
+                clock: clock.clone(),
+                heard: Heard::default(),
             })),
             Topology::Cluster { seeds } => {
                 let (name, seeds, access) = (target.to_string(), seeds.clone(), target.access.clone());

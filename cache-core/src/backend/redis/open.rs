@@ -103,7 +103,7 @@ pub(super) async fn probe(link: &Link, mode: Mode, clock: &dyn Clock) -> Result<
         steps.push(Step::Read(info));
     }
     let asked = clock.monotonic();
-    let mut replies = link.send_all(&steps).await.map_err(|error| Refusal::Away(error.to_string()))?;
+    let mut replies = link.send_anyway(&steps).await.map_err(|error| Refusal::Away(error.to_string()))?;
     for (reply, step) in replies.iter().zip(&steps) {
         if let (Value::ServerError(error), Step::Read(question)) = (reply, step) {
             return Err(refused(error, question));

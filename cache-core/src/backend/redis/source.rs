@@ -1,9 +1,11 @@
 //! Where a node's server is to be found. Refuses to remember an answer: it is asked at every connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::address::Endpoint;
 use super::error::Refusal;
+use super::lease::Lease;
 use super::sentinel::Sentinels;
 
 /// Who knows the address.
@@ -32,11 +34,26 @@ impl Source {
         }
     }
 
-    /// Waits until another server is named than this one.
-    pub(super) async fn moved(&self, from: &Named) -> Refusal {
+    /// Gives a connection to a server that was named when this was asked its lease; without an end where nobody hands over.
+    pub(super) fn begin(&self, lease: &Lease, asked: Duration) {
+        if let Self::Sentinels(_) = self {
+            lease.begin(asked);
+        }
+    }
+
+    /// Waits until a server that is named may be used: until nobody uses the one that was named before.
+    pub(super) async fn handed_over(&self, to: &Named) {
+        if let Self::Sentinels(sentinels) = self {
+            sentinels.handed_over(to).await;
+        }
+    }
+
+    /// Waits until a later failover is known than the one that this server was named by, as it was when that was asked. Renews
+    /// the lease until then.
+    pub(super) async fn moved(&self, from: &Named, asked: Duration, lease: &Lease) -> Refusal {
         match self {
             Self::Fixed(_) => std::future::pending().await,
-            Self::Sentinels(sentinels) => sentinels.moved(from).await,
+            Self::Sentinels(sentinels) => sentinels.moved(from, asked, lease).await,
         }
     }
 }

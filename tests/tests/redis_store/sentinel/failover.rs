@@ -1,16 +1,12 @@
 //! Real servers and three real sentinels.
 
-use std::sync::{Arc, Mutex};
-
-use cache_core::backend::redis::RedisStore;
 use cache_core::testkit::conformance::{self, Trial};
-use cache_core::{Cache, WriteError, cached, invalidates};
-use cache_test_support::{Redis, Sentinels};
-use tokio::sync::Notify;
+use cache_test_support::Sentinels;
 
 use super::super::log::Log;
-use super::super::{BOUND, ask, comes_true, look, store};
-use super::{replaced, sentinels};
+use super::super::{ask, comes_true, look, store};
+use super::users::{Users, users};
+use super::{replaced, replication, sentinels};
 
 #[tokio::test]
 async fn reads_and_writes_survive_a_failover_and_nothing_of_the_old_master_is_served() {
@@ -47,12 +43,6 @@ async fn reads_and_writes_survive_a_failover_and_nothing_of_the_old_master_is_se
     assert_eq!(trial.get(&user, &[]).await.epoch, lease.epoch, "nobody went back to it");
     let report = conformance::run(&store).await;
     assert!(report.is_clean(), "{report}");
-}
-
-/// What a server says about its master; nothing while the sentinels are closing its connections.
-fn replication(server: &Redis) -> Option<String> {
-    let mut connection = redis::Client::open(server.url()).ok()?.get_connection().ok()?;
-    redis::cmd("INFO").arg("replication").query(&mut connection).ok()
 }
 
 #[tokio::test]
@@ -92,39 +82,6 @@ async fn a_connection_outlives_its_sentinels_and_the_log_says_so_once() {
     assert!(comes_true(async || look(&store).await.is_ok_and(|found| found.epoch != before)).await);
 }
 
-#[derive(Clone)]
-struct Users {
-    cache: Cache,
-    name: Arc<Mutex<String>>,
-    fenced: Arc<Notify>,
-    go_on: Arc<Notify>,
-}
-
-impl Users {
-    #[cached(key = "user:<id>", ttl = "1h")]
-    async fn find(&self, id: i64) -> String {
-        let _ = id;
-        self.name.lock().unwrap().clone()
-    }
-
-    #[invalidates(key = "user:<id>")]
-    async fn rename(&self, id: i64, name: &str) -> Result<(), WriteError> {
-        let _ = id;
-        self.fenced.notify_one();
-        self.go_on.notified().await;
-        name.clone_into(&mut self.name.lock().unwrap());
-        Ok(())
-    }
-}
-
-async fn users(url: &str) -> Users {
-    let store = RedisStore::connect(url).await.unwrap();
-    assert!(comes_true(async || look(&store).await.is_ok()).await);
-    let builder = Cache::builder("shop").store(store).read_deadline(BOUND).mark_deadline(BOUND);
-    let cache = builder.clear_wait(BOUND).build().unwrap();
-    Users { cache, name: Arc::default(), fenced: Arc::default(), go_on: Arc::default() }
-}
-
 /// From now on the replica gets nothing: it cannot log in any more.
 fn cut_off(sentinels: &Sentinels) {
     let () = ask(sentinels.server(1), &["CONFIG", "SET", "masterauth", "nobody"]);
@@ -139,7 +96,7 @@ async fn a_read_after_the_write_is_fresh_though_the_failover_lost_its_mark() {
     let sentinels = sentinels(1).await;
     let first = sentinels.server(0).address();
     let writer = users(&sentinels.url()).await;
-    let reader = Users { cache: users(&sentinels.url()).await.cache, ..writer.clone() };
+    let reader = Users { name: writer.name.clone(), ..users(&sentinels.url()).await };
     "old".clone_into(&mut writer.name.lock().unwrap());
     assert_eq!(reader.find(1).await, "old");
 

@@ -16,7 +16,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 #[derive(Debug)]
 struct Script {
-    names: Mutex<(SocketAddr, u64)>,
+    /// The server, its failover, and how many milliseconds ago that was.
+    names: Mutex<(SocketAddr, u64, u64)>,
     answers: AtomicUsize,
 }
 
@@ -34,7 +35,7 @@ impl Drop for FakeSentinel {
 }
 
 impl FakeSentinel {
-    /// Names this server, made master by this failover.
+    /// Names this server, made master by this failover a long time ago.
     pub(crate) async fn naming(server: SocketAddr, term: u64) -> Self {
         Self::start(server, term, None).await
     }
@@ -55,7 +56,8 @@ impl FakeSentinel {
     async fn start(server: SocketAddr, term: u64, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let script = Arc::new(Script { names: Mutex::new((server, term)), answers: AtomicUsize::new(0) });
+        let script =
+            Arc::new(Script { names: Mutex::new((server, term, 1_000_000)), answers: AtomicUsize::new(0) });
         let told = script.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -75,8 +77,9 @@ impl FakeSentinel {
         Self { address, script, accepting }
     }
 
+    /// Names another one from this moment on.
     pub(crate) fn names(&self, server: SocketAddr, term: u64) {
-        *self.script.names.lock().unwrap() = (server, term);
+        *self.script.names.lock().unwrap() = (server, term, 0);
     }
 
     /// How often it was asked and has answered.
@@ -97,10 +100,13 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: Arc<Scri
         }
         if heard.windows(6).filter(|word| *word == b"\r\nshop").count() == 2 && heard.ends_with(b"shop\r\n") {
             heard.clear();
-            let (server, term) = *script.names.lock().unwrap();
-            let (host, port, term) = (server.ip().to_string(), server.port().to_string(), term.to_string());
-            let about = list(&["name", "shop", "ip", &host, "port", &port, "config-epoch", &term]);
-            let answer = about + &list(&[&host, &port]);
+            let (server, term, time) = *script.names.lock().unwrap();
+            let (host, port) = (server.ip().to_string(), server.port().to_string());
+            let (term, time) = (term.to_string(), time.to_string());
+            let address =
+                ["name", "shop", "ip", &host, "port", &port, "flags", "master", "config-epoch", &term];
+            let role = ["role-reported", "master", "role-reported-time", &time];
+            let answer = list(&[&address[..], &role].concat()) + &list(&[&host, &port]);
             if stream.write_all(answer.as_bytes()).await.is_err() {
                 return;
             }

@@ -2,11 +2,13 @@
 
 mod failover;
 mod fake;
+mod handover;
 mod named;
+mod users;
 
 use std::net::SocketAddr;
 
-use cache_test_support::Sentinels;
+use cache_test_support::{Redis, Sentinels};
 
 pub(crate) use self::fake::FakeSentinel;
 
@@ -22,4 +24,10 @@ async fn replaced(sentinels: Sentinels, master: SocketAddr) -> (Sentinels, Socke
         (sentinels, promoted)
     };
     tokio::task::spawn_blocking(waiting).await.unwrap()
+}
+
+/// What a server says about its master; nothing while the sentinels are closing its connections.
+fn replication(server: &Redis) -> Option<String> {
+    let mut connection = redis::Client::open(server.url()).ok()?.get_connection().ok()?;
+    redis::cmd("INFO").arg("replication").query(&mut connection).ok()
 }

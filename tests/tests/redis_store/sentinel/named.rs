@@ -54,7 +54,7 @@ async fn a_server_that_is_named_has_to_say_that_it_is_the_master() {
     let port = master.address().port().to_string();
     let replica = Redis::options().args(["--replicaof", "127.0.0.1", &port]).start().unwrap();
     let wrong = FakeSentinel::naming(replica.address(), 9).await;
-    let right = FakeSentinel::naming(master.address(), 8).await;
+    let right = FakeSentinel::naming(master.address(), 9).await;
     let alone = RedisStore::connect(&url(&[&wrong])).await.unwrap();
     let says_why =
         async || look(&alone).await.is_err_and(|error| error.to_string().contains("it is a slave"));

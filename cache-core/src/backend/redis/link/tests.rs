@@ -83,6 +83,50 @@ async fn a_reply_that_was_not_read_before_the_link_was_retired_does_not_count() 
     }
 }
 
+#[derive(Debug, Default)]
+struct ByHand(AtomicU64);
+
+impl Clock for ByHand {
+    fn wall(&self) -> StoreTime {
+        StoreTime::default()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_once_the_lease_has_lapsed_but_the_questions_that_serve_nobody() {
+    let clock = Arc::new(ByHand::default());
+    let (mut link, _driver, mut peer) = connected().await;
+    link.clock = clock.clone();
+    link.lease.begin(Duration::ZERO);
+    clock.0.store(999, Ordering::Relaxed);
+    let get = cmd("GET");
+    let mut sending = pin!(link.send(&get));
+    begin(sending.as_mut()).await;
+    assert_eq!(peer.hears().await, ["GET"]);
+
+    clock.0.store(1000, Ordering::Relaxed);
+    let steps = [Step::Read(cmd("HGET"))];
+    assert_eq!(kind(link.send(&get).await), StoreErrorKind::Unavailable);
+    assert_eq!(kind(link.send_all(&steps).await), StoreErrorKind::Unavailable);
+    assert_eq!(kind(link.ask(&steps[0]).await), StoreErrorKind::Unavailable);
+    let probe = [Step::Read(cmd("INFO"))];
+    let mut probing = pin!(link.send_anyway(&probe));
+    begin(probing.as_mut()).await;
+    assert_eq!(peer.hears().await, ["INFO"], "nothing was sent before it");
+    peer.says(":1\r\n:2\r\n").await;
+    assert_eq!(sending.await.unwrap(), Value::Int(1), "what was sent in time counts");
+    probing.await.unwrap();
+
+    link.lease.renew(Duration::from_millis(500));
+    let mut sending = pin!(link.send(&get));
+    begin(sending.as_mut()).await;
+    assert_eq!(peer.hears().await, ["GET"]);
+}
+
 #[tokio::test]
 async fn commands_in_flight_fail_when_the_connection_is_given_up() {
     let (link, driver, mut peer) = connected().await;

@@ -1,5 +1,7 @@
 //! Reads what a sentinel answers. Pure. Refuses to guess: an answer that cannot be read names nobody.
 
+use std::time::Duration;
+
 use redis::{ServerError, Value};
 
 use super::super::address::Endpoint;
@@ -20,6 +22,17 @@ pub(super) fn named(about: &Value, address: &Value) -> Result<Named, Refusal> {
     };
     let ((host, port), term) = server.zip(term).ok_or_else(strange)?;
     Ok(Named { server: Endpoint { host: host.to_owned(), port }, term })
+}
+
+/// How long the server named has been the master in this sentinel's eyes. Nothing while a failover is on its way, when one of the
+/// answers is about the old master.
+pub(super) fn mastered_for(about: &Value, named: &Named) -> Option<Duration> {
+    let is_same =
+        field(about, "ip")? == named.server.host && field(about, "port")? == named.server.port.to_string();
+    let is_settled = !field(about, "flags")?.split(',').any(|flag| flag == "failover_in_progress");
+    let is_master = field(about, "role-reported")? == "master";
+    let time = field(about, "role-reported-time")?.parse().ok()?;
+    (is_same && is_settled && is_master).then_some(Duration::from_millis(time))
 }
 
 pub(super) fn knows_no_such_master(about: &Value) -> bool {
@@ -110,6 +123,24 @@ mod tests {
         ] {
             assert_eq!(named(about, &address), Err(strange()));
         }
+    }
+
+    #[test]
+    fn how_long_it_has_been_the_master_is_told_only_by_a_sentinel_at_rest() {
+        let named = Named { server: Endpoint { host: "10.0.0.1".into(), port: 1 }, term: 7 };
+        let told = |host: &str, flags: &str, role: &str, time: &str| {
+            let address = ["ip", host, "port", "1", "flags", flags];
+            mastered_for(
+                &list(&[&address[..], &["role-reported", role, "role-reported-time", time]].concat()),
+                &named,
+            )
+        };
+        assert_eq!(told("10.0.0.1", "master", "master", "1200"), Some(Duration::from_millis(1200)));
+        assert_eq!(told("10.0.0.2", "master", "master", "1200"), None, "about the old master");
+        assert_eq!(told("10.0.0.1", "master,failover_in_progress", "master", "1200"), None);
+        assert_eq!(told("10.0.0.1", "master", "slave", "1200"), None);
+        assert_eq!(told("10.0.0.1", "master", "master", "-1"), None);
+        assert_eq!(mastered_for(&list(&["ip", "10.0.0.1"]), &named), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A connection to one sentinel. Refuses to reconnect: after an error it is thrown away.
 
+use std::time::Duration;
+
 use redis::{Pipeline, RedisError, Value};
 
 use super::super::address::{Endpoint, Login};
@@ -27,8 +29,8 @@ impl Session {
         Ok(session)
     }
 
-    /// Whom it names.
-    pub(super) async fn master(&mut self, name: &str) -> Result<Named, Refusal> {
+    /// Whom it names, and how long that has been the master to it.
+    pub(super) async fn master(&mut self, name: &str) -> Result<(Named, Option<Duration>), Refusal> {
         let mut questions = Pipeline::new();
         // The second names the replica that was promoted a moment before the first does.
         questions.cmd("SENTINEL").arg("MASTER").arg(name);
@@ -41,7 +43,9 @@ impl Session {
             let known = self.exchange(&question).await.map_err(|error| lost(&error))?;
             return Err(answer::other_masters(name, known.first().unwrap_or(&Value::Nil)));
         }
-        answer::named(about, address)
+        let named = answer::named(about, address)?;
+        let mastered_for = answer::mastered_for(about, &named);
+        Ok((named, mastered_for))
     }
 
     async fn exchange(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
