@@ -43,9 +43,6 @@ pub enum Loses {
     Nothing,
     /// Fences: B and C may fail until the write returns.
     Fences,
-    /// Its being the only master: some instances are still served by the old one while others write to the new one. A, B and C
-    /// may fail until the old one is demoted or cut off. Only a `strict` level would do better.
-    Mastership,
 }
 
 /// What the coordinator does, again and again.
@@ -170,12 +167,7 @@ impl Nemesis {
     #[must_use]
     pub fn terms(&self, crash: f64) -> Terms {
         let all = self.loses == Loses::Nothing;
-        Terms {
-            returned: self.loses != Loses::Mastership,
-            visible: all,
-            monotonic: all,
-            at_rest: all || crash == 0.0,
-        }
+        Terms { returned: true, visible: all, monotonic: all, at_rest: all || crash == 0.0 }
     }
 }
 
@@ -255,8 +247,6 @@ mod tests {
         let excused = Terms { visible: false, monotonic: false, ..all };
         assert_eq!(lost.terms(0.0), excused);
         assert_eq!(lost.terms(0.1), Terms { at_rest: false, ..excused });
-        let switched = parse("sentinel-switch").unwrap()[0];
-        assert_eq!(switched.terms(0.0), Terms { returned: false, ..excused });
     }
 
     #[test]
@@ -267,8 +257,7 @@ mod tests {
         };
         assert_eq!(
             lossy(Loses::Fences),
-            ["restart-empty", "flush", "evict", "sentinel-failover", "cluster-failover"]
+            ["restart-empty", "flush", "evict", "sentinel-failover", "sentinel-switch", "cluster-failover"]
         );
-        assert_eq!(lossy(Loses::Mastership), ["sentinel-switch"]);
     }
 }

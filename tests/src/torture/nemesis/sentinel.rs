@@ -30,7 +30,7 @@ pub(super) static SENTINEL_SWITCH: Nemesis = Nemesis {
     name: "sentinel-switch",
     does: "behind three sentinels, another master is made while the old one still answers (SENTINEL FAILOVER, or a short freeze)",
     needs: BEHIND_SENTINELS,
-    loses: Loses::Mastership,
+    loses: Loses::Fences,
     within: Within::NOTHING,
     deeds: &[Deed { every: 200..=1000, strike: switch, heal: bring_back }],
 };
