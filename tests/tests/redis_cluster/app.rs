@@ -1,7 +1,7 @@
 //! An application on the cluster: one row and those who read and write it all the time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache_core::key::Namespace;
@@ -97,6 +97,8 @@ pub(crate) struct Seen {
     pub(crate) stale: AtomicU64,
     pub(crate) writes: AtomicU64,
     pub(crate) refused: AtomicU64,
+    /// What the refused writes were told.
+    pub(crate) why: Mutex<Vec<WriteError>>,
 }
 
 /// Reads and writes one row from two instances for as long as something lasts.
@@ -126,8 +128,9 @@ pub(crate) async fn hammer(apps: [&App; 2], id: u64, meanwhile: impl Future<Outp
                     done.fetch_max(value, SeqCst);
                     to.writes.fetch_add(1, SeqCst);
                 }
-                Err(_) => {
+                Err(error) => {
                     to.refused.fetch_add(1, SeqCst);
+                    to.why.lock().unwrap().push(error);
                 }
             }
             // Some reads in between are hits.
