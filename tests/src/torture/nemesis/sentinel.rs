@@ -3,6 +3,7 @@
 
 use std::{
     net::SocketAddr,
+    ops::RangeInclusive,
     thread,
     time::{Duration, Instant},
 };
@@ -17,13 +18,20 @@ use super::{
 
 const BEHIND_SENTINELS: Needs = Needs { store: StoreNeed::Sentinels, own_postgres: true, proxies: &[] };
 
+/// Longer than a new master is kept waiting, or no write would come to its commit between two strikes.
+const BETWEEN: RangeInclusive<u64> = 1500..=3000;
+
+/// How long commits stay stuck once another master is named: some of them until it is in use, so that the fences they lost are
+/// missed.
+const STUCK: RangeInclusive<u64> = 0..=3000;
+
 pub(super) static SENTINEL_FAILOVER: Nemesis = Nemesis {
     name: "sentinel-failover",
     does: "behind three sentinels, the master dies, or is silent until nobody talks to it, before its replica has its last marks",
     needs: BEHIND_SENTINELS,
     loses: Loses::Fences,
     within: Within::NOTHING,
-    deeds: &[Deed { every: 200..=1000, strike: fail_over, heal: bring_back }],
+    deeds: &[Deed { every: BETWEEN, strike: fail_over, heal: bring_back }],
 };
 
 pub(super) static SENTINEL_SWITCH: Nemesis = Nemesis {
@@ -32,7 +40,7 @@ pub(super) static SENTINEL_SWITCH: Nemesis = Nemesis {
     needs: BEHIND_SENTINELS,
     loses: Loses::Fences,
     within: Within::NOTHING,
-    deeds: &[Deed { every: 200..=1000, strike: switch, heal: bring_back }],
+    deeds: &[Deed { every: BETWEEN, strike: switch, heal: bring_back }],
 };
 
 /// Longer than a store waits for an answer to its probe: after that no instance listens to the old master any more.
@@ -48,7 +56,7 @@ fn fail_over(arena: &mut Arena) -> Result<bool, String> {
     let begin = Instant::now();
     replica(arena, master)?.resume();
     told(sentinels(arena)?.wait_for_another_master(master))?;
-    arena.wait_some(0..=500);
+    arena.wait_some(STUCK);
     unstick(arena)?;
     // Not cut short by the end of the traffic: a shorter silence is another fault.
     thread::sleep(SILENCE.saturating_sub(begin.elapsed()));
@@ -68,7 +76,7 @@ fn switch(arena: &mut Arena) -> Result<bool, String> {
         told(sentinels(arena)?.wait_for_another_master(master))?;
         sentinels(arena)?.server_at(master).resume();
     }
-    arena.wait_some(0..=500);
+    arena.wait_some(STUCK);
     unstick(arena)?;
     follow(arena)?;
     Ok(true)
