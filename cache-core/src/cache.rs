@@ -9,10 +9,11 @@ use std::sync::Arc;
 pub use builder::Builder;
 
 use crate::engine::{Core, Fenced};
-use crate::error::WriteError;
+use crate::error::{BuildError, WriteError};
 use crate::heal::Healer;
 use crate::key::Namespace;
 use crate::observe::{Counts, WriteCounts};
+use crate::policy::Profiles;
 use crate::scope::{Recording, Writes};
 use crate::store::Origin;
 
@@ -62,6 +63,19 @@ impl Cache {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { reads: self.0.counts(), writes: self.0.writes.snapshot() }
+    }
+
+    /// Other profiles from now on, for every function that names one: after a change of configuration. Entries that stand keep the
+    /// lifetime they were filled with; windows for stale values count at once.
+    ///
+    /// # Errors
+    /// As [`Builder::build`]: one sentence a mistake. Then nothing has changed.
+    pub fn set_profiles(&self, profiles: Profiles) -> Result<(), BuildError> {
+        match crate::catalogue::Catalogue::linked().policy_errors(&profiles) {
+            mistakes if mistakes.is_empty() => self.0.set_profiles(profiles),
+            mistakes => return Err(BuildError::new(mistakes)),
+        }
+        Ok(())
     }
 
     /// Tells readers whom to ask whether the writer of an old fence is finished. Transactions of cache-sqlx do this by

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::policy::{Overrides, Profiles};
 use crate::site::{Coverage, ReadSite, Site, WriteSite, shape};
 
 /// The annotated functions of a program.
@@ -62,6 +63,16 @@ impl Catalogue {
         errors
     }
 
+    /// What is wrong with the functions' policies under these profiles, and with the profiles themselves.
+    #[must_use]
+    pub fn policy_errors(&self, profiles: &Profiles) -> Vec<String> {
+        let mut errors = profiles.mistakes();
+        for read in &self.reads {
+            errors.extend(policy_error(read, profiles).map(|error| format!("{}: {error}", read.at)));
+        }
+        errors
+    }
+
     /// What is probably wrong: a write whose key or tag no read has, one template under which two reads may ask different
     /// questions, and a write that no transaction covers.
     #[must_use]
@@ -115,6 +126,41 @@ impl Catalogue {
     }
 }
 
+/// What is wrong with the policy of one function.
+fn policy_error(read: &ReadSite, profiles: &Profiles) -> Option<String> {
+    let profile = match read.profile.map(|name| (name, profiles.get(name))) {
+        None => Overrides::NONE,
+        Some((_, Some(profile))) => profile,
+        Some((name, None)) => {
+            let known: Vec<&str> = profiles.iter().map(|(name, _)| name).collect();
+            let near = known.iter().min_by_key(|known| distance(known, name));
+            let meant = near.filter(|near| distance(near, name) <= 1 + name.len() / 4);
+            let meant = meant.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Some(format!("there is no profile `{name}`{meant}; there are {}", known.join(", ")));
+        }
+    };
+    let whole = read.options.or(profile);
+    let from = read.profile.map(|name| format!(" with profile `{name}`")).unwrap_or_default();
+    if let Some(mistake) = whole.mistakes().into_iter().next() {
+        // What the profile alone does wrong was told once for all.
+        return profile.mistakes().is_empty().then(|| format!("{mistake}{from}"));
+    }
+    if whole.ttl.is_none() {
+        return Some(format!("there is no lifetime{from}: write `ttl` in the attribute or in the profile"));
+    }
+    if whole.soft_timeout.is_some() && !read.background {
+        return Some(format!(
+            "`soft_timeout`{from} needs a load in the background: write `refresh = \"background\"` in the attribute"
+        ));
+    }
+    if whole.hard_timeout.is_some() && !read.times_out {
+        return Some(format!(
+            "`hard_timeout`{from} needs an error to tell it by: write `hard_timeout` in the attribute of a function that returns a `Result`"
+        ));
+    }
+    None
+}
+
 /// The last part of each placeholder's name: `user.id` and `id` mean the same, and so do `user_id` and `id`.
 fn placeholders(template: &str) -> Vec<&str> {
     let names = template.split('<').skip(1).filter_map(|rest| rest.split('>').next());
@@ -154,7 +200,6 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Policy;
     use crate::site::Location;
     use std::time::Duration;
 
@@ -163,14 +208,8 @@ mod tests {
     }
 
     const fn read(line: u32, template: &'static str, value: &'static str) -> ReadSite {
-        ReadSite {
-            at: at(line),
-            template,
-            tags: &["users"],
-            value,
-            version: 0,
-            policy: Policy::ttl(Duration::from_secs(1)),
-        }
+        let site = ReadSite::new(at(line), template, value, Overrides::ttl(Duration::from_secs(1)));
+        ReadSite { tags: &["users"], ..site }
     }
 
     static USER: ReadSite = read(1, "user:<id>", "User");

@@ -3,17 +3,18 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0 | format, now 1 |
+//! | 0 | format, now 2 |
 //! | 1 | codec of the payload |
 //! | 2 | flags: 1 negative |
 //! | 3 | 0 |
 //! | 4-11 | epoch of the dataset when the lease was granted |
 //! | 12-19 | fingerprint: value schema, key template, declared tags, and the subject's name |
 //! | 20-27 | made at, milliseconds on the store's clock |
-//! | 28-35 | expires at, milliseconds on the store's clock |
-//! | 36-43 | microseconds the load took |
-//! | 44-51 | XXH3-64 of everything else |
-//! | 52- | number of tags (2 bytes); per tag epoch and generation (8 + 8); length (2) and text of a shortened key; payload |
+//! | 28-35 | current until, milliseconds on the store's clock |
+//! | 36-43 | expires at, milliseconds on the store's clock |
+//! | 44-51 | microseconds the load took |
+//! | 52-59 | XXH3-64 of everything else |
+//! | 60- | number of tags (2 bytes); per tag epoch and generation (8 + 8); length (2) and text of a shortened key; length (2) and text of a validator; payload |
 //!
 //! Numbers are little-endian.
 
@@ -28,10 +29,10 @@ use crate::time::StoreTime;
 /// Where the epoch stands in an entry, for stores that compare it (8 bytes, little-endian).
 pub const EPOCH: std::ops::Range<usize> = 4..12;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const NEGATIVE: u8 = 1;
-const CHECKSUM: std::ops::Range<usize> = 44..52;
-const FIXED: usize = 52;
+const CHECKSUM: std::ops::Range<usize> = 52..60;
+const FIXED: usize = 60;
 
 /// The facts about a stored value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +49,9 @@ pub struct Header {
     pub fingerprint: u64,
     /// When it was loaded, on the store's clock.
     pub made_at: StoreTime,
-    /// When it stops being served, on the store's clock.
+    /// When its lifetime is over, on the store's clock: from then on it is loaded anew, and served only where a policy says so.
+    pub current_until: StoreTime,
+    /// When it is useless, on the store's clock; not before its lifetime is over.
     pub expires_at: StoreTime,
     /// How long the load took, to the microsecond.
     pub load: Duration,
@@ -56,6 +59,8 @@ pub struct Header {
     pub tags: Vec<TagStamp>,
     /// The whole key where the stored one ends in a digest.
     pub full_key: Option<Box<str>>,
+    /// What the loader said identifies this state of its source, an HTTP ETag for example.
+    pub validator: Option<Box<str>>,
 }
 
 /// Why bytes are no entry.
@@ -80,11 +85,15 @@ fn checksum(blob: &[u8]) -> u64 {
 #[must_use]
 pub fn encode(header: &Header, payload: &[u8]) -> Bytes {
     let key = header.full_key.as_deref().unwrap_or_default().as_bytes();
-    let mut out = BytesMut::with_capacity(FIXED + 4 + 16 * header.tags.len() + key.len() + payload.len());
+    let validator = header.validator.as_deref().unwrap_or_default().as_bytes();
+    let mut out = BytesMut::with_capacity(
+        FIXED + 6 + 16 * header.tags.len() + key.len() + validator.len() + payload.len(),
+    );
     out.put_slice(&[FORMAT, header.codec, if header.negative { NEGATIVE } else { 0 }, 0]);
     out.put_u64_le(header.epoch.0);
     out.put_u64_le(header.fingerprint);
     out.put_u64_le(header.made_at.0);
+    out.put_u64_le(header.current_until.0);
     out.put_u64_le(header.expires_at.0);
     out.put_u64_le(u64::try_from(header.load.as_micros()).unwrap_or(u64::MAX));
     out.put_u64_le(0);
@@ -93,9 +102,11 @@ pub fn encode(header: &Header, payload: &[u8]) -> Bytes {
         out.put_u64_le(tag.epoch.0);
         out.put_u64_le(tag.generation.map_or(0, |g| g.0));
     }
-    let key = &key[..key.len().min(usize::from(u16::MAX))];
-    out.put_u16_le(u16::try_from(key.len()).unwrap_or(u16::MAX));
-    out.put_slice(key);
+    for text in [key, validator] {
+        let text = &text[..text.len().min(usize::from(u16::MAX))];
+        out.put_u16_le(u16::try_from(text.len()).unwrap_or(u16::MAX));
+        out.put_slice(text);
+    }
     out.put_slice(payload);
     let sum = checksum(&out);
     out[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
@@ -115,6 +126,7 @@ pub fn decode(blob: &Bytes) -> Result<(Header, Bytes), Malformed> {
     let epoch = Epoch(rest.number()?);
     let fingerprint = rest.number()?;
     let made_at = StoreTime(rest.number()?);
+    let current_until = StoreTime(rest.number()?);
     let expires_at = StoreTime(rest.number()?);
     let load = Duration::from_micros(rest.number()?);
     let sum = rest.number()?;
@@ -127,23 +139,20 @@ pub fn decode(blob: &Bytes) -> Result<(Header, Bytes), Malformed> {
         let epoch = Epoch(rest.number()?);
         tags.push(TagStamp { epoch, generation: Some(Generation(rest.number()?)) });
     }
-    let length = usize::from(u16::from_le_bytes(rest.array()?));
-    let key = rest.slice(length)?;
-    let full_key = match std::str::from_utf8(key) {
-        Ok("") => None,
-        Ok(text) => Some(text.into()),
-        Err(_) => return Err(Malformed::Format),
-    };
+    let full_key = rest.text()?;
+    let validator = rest.text()?;
     let header = Header {
         codec,
         negative: flags & NEGATIVE != 0,
         epoch,
         fingerprint,
         made_at,
+        current_until,
         expires_at,
         load,
         tags,
         full_key,
+        validator,
     };
     Ok((header, blob.slice(rest.at..)))
 }
@@ -165,6 +174,15 @@ impl<'a> Reader<'a> {
         self.slice(N)?.try_into().map_err(|_| Malformed::Length)
     }
 
+    fn text(&mut self) -> Result<Option<Box<str>>, Malformed> {
+        let length = usize::from(u16::from_le_bytes(self.array()?));
+        match std::str::from_utf8(self.slice(length)?) {
+            Ok("") => Ok(None),
+            Ok(text) => Ok(Some(text.into())),
+            Err(_) => Err(Malformed::Format),
+        }
+    }
+
     fn number(&mut self) -> Result<u64, Malformed> {
         Ok(u64::from_le_bytes(self.array()?))
     }
@@ -181,10 +199,12 @@ mod tests {
             epoch: Epoch(7),
             fingerprint: 9,
             made_at: StoreTime(1000),
-            expires_at: StoreTime(2000),
+            current_until: StoreTime(2000),
+            expires_at: StoreTime(3000),
             load: Duration::from_micros(1500),
             tags: vec![TagStamp { epoch: Epoch(7), generation: Some(Generation(3)) }],
             full_key: Some("shop:x".into()),
+            validator: Some("W/1".into()),
         }
     }
 

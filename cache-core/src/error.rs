@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 /// Why a store could not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,6 +105,35 @@ impl StdError for WriteError {
         self.source.as_ref().map(|e| e as _)
     }
 }
+
+/// A load took longer than its function's `hard_timeout` and was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadTimeout {
+    template: &'static str,
+    after: Duration,
+}
+
+impl LoadTimeout {
+    /// A load of this key template was dropped after so long.
+    #[must_use]
+    pub fn new(template: &'static str, after: Duration) -> Self {
+        Self { template, after }
+    }
+
+    /// How long it had taken.
+    #[must_use]
+    pub fn after(&self) -> Duration {
+        self.after
+    }
+}
+
+impl fmt::Display for LoadTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "loading `{}` took longer than its `hard_timeout` of {:?}", self.template, self.after)
+    }
+}
+
+impl StdError for LoadTimeout {}
 
 /// A cache could not be built; the text says which setting or attribute is wrong and what to write instead.
 #[derive(Debug)]

@@ -119,10 +119,12 @@ mod tests {
             epoch: Epoch(1),
             fingerprint: 5,
             made_at: StoreTime(0),
+            current_until: StoreTime(50),
             expires_at: StoreTime(100),
             load: Duration::ZERO,
             tags: vec![stamp(1, Some(9))],
             full_key: None,
+            validator: None,
         }
     }
 

@@ -23,6 +23,7 @@ mod flight;
 pub mod freshness;
 pub mod heal;
 pub mod key;
+pub mod loading;
 mod mode;
 pub mod observe;
 pub mod output;

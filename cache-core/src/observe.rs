@@ -44,8 +44,16 @@ counters! {
         misses,
         /// Runs of a loader, for whatever reason.
         loads,
+        /// Reads answered by a value whose lifetime was over; also counted as hits where no load was waited for.
+        stale,
         /// Runs of a loader that ended in its own error.
         load_errors,
+        /// Runs of a loader that were dropped because they took longer than `hard_timeout`.
+        load_timeouts,
+        /// Reads that took a value whose lifetime was over because the load took longer than `soft_timeout`.
+        soft_timeouts,
+        /// Loaded values that were not stored because the loader or an option said so, or because something stale went into them.
+        unkept,
         /// Reads that missed and took the result of another caller's load.
         joined,
         /// Early loads of an entry that was still alive.

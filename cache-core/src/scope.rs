@@ -11,8 +11,7 @@ use bytes::Bytes;
 pub use nest::Nest;
 
 use crate::key::{Namespace, Text};
-use crate::policy::Policy;
-use crate::site::{Location, WriteSite};
+use crate::site::{Location, ReadSite, WriteSite};
 use crate::subject::{EntryKey, Kind, Subject};
 
 /// A transaction that attributes can record writes in (`cache_sqlx::CacheTx`).
@@ -76,6 +75,23 @@ pub trait FromWriteError<M> {
     }
 }
 
+/// An error type that a load which took too long can become. Everything that is `From<LoadTimeout>` is; `M` lets cache-sqlx add
+/// `sqlx::Error`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot say that a load took too long",
+    note = "with `hard_timeout` the function returns a `Result` whose error is `sqlx::Error` or implements `From<cache_core::error::LoadTimeout>`"
+)]
+pub trait FromLoadTimeout<M> {
+    /// The timeout in the function's own error type.
+    fn from_load_timeout(error: crate::error::LoadTimeout) -> Self;
+}
+
+impl<E: From<crate::error::LoadTimeout>> FromLoadTimeout<ViaFrom> for E {
+    fn from_load_timeout(error: crate::error::LoadTimeout) -> Self {
+        Self::from(error)
+    }
+}
+
 /// Marker of the blanket implementation over `From`.
 #[derive(Debug)]
 pub enum ViaFrom {}
@@ -95,8 +111,8 @@ pub struct Pending {
     pub payload: Bytes,
     /// Codec of the payload.
     pub codec: u8,
-    /// Its lifetime.
-    pub policy: Policy,
+    /// The function that reads it, whose policy says how long it lives.
+    pub site: &'static ReadSite,
     /// Value of the scope's use counter when it was recorded; any later use of the connection cancels the put.
     pub uses: u64,
     savepoint: u64,
@@ -183,7 +199,7 @@ impl Recording {
 
     /// Records a value to install after the commit; nothing unless the connection was used exactly once since
     /// [`Recording::for_body`]: a value that came from elsewhere is no locked row.
-    pub fn put(&self, key: EntryKey, payload: Bytes, codec: u8, policy: Policy) {
+    pub fn put(&self, key: EntryKey, payload: Bytes, codec: u8, site: &'static ReadSite) {
         let mut state = self.lock();
         let savepoint = state.open.last().copied().unwrap_or(0);
         let uses = state.uses;
@@ -191,7 +207,7 @@ impl Recording {
         if uses != self.since + 1 {
             return;
         }
-        state.puts.push(Pending { key, payload, codec, policy, uses, savepoint });
+        state.puts.push(Pending { key, payload, codec, site, uses, savepoint });
     }
 
     /// One statement runs on the transaction's connection: earlier puts may no longer be what the row holds.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::policy::Policy;
+use crate::policy::Overrides;
 
 /// Where an attribute stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,32 @@ pub struct ReadSite {
     pub value: &'static str,
     /// The attribute's `version`, 0 without one: raising it makes all earlier entries misses.
     pub version: u32,
-    /// Lifetimes and stampede protection.
-    pub policy: Policy,
+    /// What the attribute says about its policy.
+    pub options: Overrides,
+    /// The profile that says the rest.
+    pub profile: Option<&'static str>,
+    /// Whether the function can be called again by itself, in the background.
+    pub background: bool,
+    /// Whether its error can say that a load took too long.
+    pub times_out: bool,
+}
+
+impl ReadSite {
+    /// A function at this place, with this template, value and options, and nothing else.
+    #[must_use]
+    pub const fn new(at: Location, template: &'static str, value: &'static str, options: Overrides) -> Self {
+        Self {
+            at,
+            template,
+            tags: &[],
+            value,
+            version: 0,
+            options,
+            profile: None,
+            background: false,
+            times_out: false,
+        }
+    }
 }
 
 /// How a write makes its subjects known.

@@ -1,18 +1,68 @@
-//! Decides whether a living entry is loaded early. Pure: no I/O, no clock.
+//! Decides what an entry that stands is good for: to be served, to be loaded anew meanwhile, or only for want of a better one.
+//! Pure: no I/O, no clock.
 
 use std::time::Duration;
 
-use crate::policy::Stampede;
+use crate::policy::{Early, Policy};
 
-/// Whether a reader of an entry with this much life left should load it now.
+/// How old an entry is, on the store's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age {
+    /// Its whole lifetime.
+    pub lifetime: Duration,
+    /// What is left of it; zero when it is over.
+    pub left: Duration,
+    /// How long it has been over.
+    pub over: Duration,
+    /// How long its load took.
+    pub load: Duration,
+}
+
+/// What an entry is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Current: serve it.
+    Current,
+    /// Current, and whoever reads it now should load it anew, while the others are served.
+    Early,
+    /// Its lifetime is over: serve it, and load it anew meanwhile (RFC 5861, `stale-while-revalidate`).
+    Stale,
+    /// Its lifetime is over: load, and serve it only if that fails (RFC 5861, `stale-if-error`).
+    IfError,
+    /// Useless.
+    Over,
+}
+
+/// What an entry of this age is good for. `luck` lies in (0, 1).
+#[must_use]
+pub fn standing(age: &Age, policy: &Policy, luck: f64) -> Standing {
+    if age.over.is_zero() && !age.left.is_zero() {
+        return if is_due_early(age, policy.stampede.early, luck) {
+            Standing::Early
+        } else {
+            Standing::Current
+        };
+    }
+    if age.over < policy.lifetime.stale_while_revalidate {
+        Standing::Stale
+    } else if age.over < policy.on_error.stale_if_error {
+        Standing::IfError
+    } else {
+        Standing::Over
+    }
+}
+
+/// Whether a reader of an entry that is current should load it now.
 ///
 /// XFetch: `now - delta * beta * ln(rand) >= expiry`, with the load time measured when the entry was made (Vattani,
-/// Chierichetti, Lowenstein: "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015). `luck` lies in (0, 1).
-#[must_use]
-pub fn is_due_early(left: Duration, load: Duration, stampede: Stampede, luck: f64) -> bool {
-    match stampede {
-        Stampede::Lease => false,
-        Stampede::XFetch { beta } => -load.as_secs_f64() * beta * luck.ln() >= left.as_secs_f64(),
+/// Chierichetti, Lowenstein: "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015).
+fn is_due_early(age: &Age, early: Early, luck: f64) -> bool {
+    match early {
+        Early::Never => false,
+        Early::XFetch { beta } => -age.load.as_secs_f64() * beta * luck.ln() >= age.left.as_secs_f64(),
+        Early::Ahead { share } => {
+            age.lifetime.saturating_sub(age.left).as_secs_f64() >= age.lifetime.as_secs_f64() * share
+        }
     }
 }
 
@@ -28,16 +78,47 @@ mod tests {
     use super::*;
     use crate::rng::{Rng, SystemRng};
 
-    const XFETCH: Stampede = Stampede::XFetch { beta: 1.0 };
+    const XFETCH: Early = Early::XFetch { beta: 1.0 };
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn left(left: Duration, load: Duration) -> Age {
+        Age { lifetime: 10 * SECOND, left, over: Duration::ZERO, load }
+    }
 
     #[test]
     fn the_paper_s_formula_decides() {
-        let (left, load) = (Duration::from_secs(2), Duration::from_secs(1));
+        let age = left(2 * SECOND, SECOND);
         // -1 * ln(luck) >= 2 exactly when luck <= e^-2 = 0.1353…
-        assert!(is_due_early(left, load, XFETCH, 0.135));
-        assert!(!is_due_early(left, load, XFETCH, 0.136));
-        assert!(is_due_early(left, load, Stampede::XFetch { beta: 2.0 }, 0.36));
-        assert!(!is_due_early(left, load, Stampede::Lease, 0.000_001));
+        assert!(is_due_early(&age, XFETCH, 0.135));
+        assert!(!is_due_early(&age, XFETCH, 0.136));
+        assert!(is_due_early(&age, Early::XFetch { beta: 2.0 }, 0.36));
+        assert!(!is_due_early(&age, Early::Never, 0.000_001));
+    }
+
+    #[test]
+    fn refresh_ahead_begins_at_its_share_of_the_lifetime() {
+        let ahead = Early::Ahead { share: 0.75 };
+        assert!(!is_due_early(&left(2600 * SECOND / 1000, SECOND), ahead, 0.5));
+        assert!(is_due_early(&left(2500 * SECOND / 1000, SECOND), ahead, 0.5));
+    }
+
+    #[test]
+    fn what_a_value_is_good_for_when_its_lifetime_is_over() {
+        let mut policy = Policy::ttl(10 * SECOND);
+        let over = |seconds| Age { left: Duration::ZERO, over: seconds * SECOND, ..left(SECOND, SECOND) };
+        assert_eq!(standing(&left(SECOND, SECOND), &policy, 0.5), Standing::Current);
+        assert_eq!(standing(&over(0), &policy, 0.5), Standing::Over, "no window, nothing is served");
+        policy.lifetime.stale_while_revalidate = 2 * SECOND;
+        policy.on_error.stale_if_error = 5 * SECOND;
+        for (seconds, is) in [
+            (0, Standing::Stale),
+            (1, Standing::Stale),
+            (2, Standing::IfError),
+            (4, Standing::IfError),
+            (5, Standing::Over),
+        ] {
+            assert_eq!(standing(&over(seconds), &policy, 0.5), is, "{seconds} s");
+        }
     }
 
     #[test]
@@ -55,13 +136,8 @@ mod tests {
                     if first.is_some_and(|at| step >= at + load) {
                         break;
                     }
-                    let left = Duration::from_millis(steps - step);
-                    let due = is_due_early(
-                        left,
-                        Duration::from_millis(load),
-                        Stampede::XFetch { beta },
-                        rng.unit(),
-                    );
+                    let age = left(Duration::from_millis(steps - step), Duration::from_millis(load));
+                    let due = is_due_early(&age, Early::XFetch { beta }, rng.unit());
                     if due {
                         reloads += 1;
                         first = first.or(Some(step));

@@ -1,7 +1,8 @@
 //! Where reads may come from, and which errors leave a write undecided.
 
+use cache_core::error::LoadTimeout;
 use cache_core::error::{WriteError, WriteErrorKind};
-use cache_core::scope::{FromWriteError, ReadSource};
+use cache_core::scope::{FromLoadTimeout, FromWriteError, ReadSource};
 #[cfg(feature = "postgres")]
 use sqlx::Postgres as Usual;
 #[cfg(all(feature = "sqlite", not(feature = "postgres")))]
@@ -83,6 +84,12 @@ impl FromWriteError<Sqlx> for sqlx::Error {
             Self::RowNotFound | Self::PoolTimedOut | Self::PoolClosed => true,
             _ => false,
         }
+    }
+}
+
+impl FromLoadTimeout<Sqlx> for sqlx::Error {
+    fn from_load_timeout(error: LoadTimeout) -> Self {
+        Self::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, error))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::catalogue::Catalogue;
 use crate::engine::{Core, Settings};
 use crate::error::BuildError;
 use crate::key::Namespace;
+use crate::policy::Profiles;
 use crate::rng::{Rng, SystemRng};
 use crate::store::Store;
 use crate::time::{Clock, SystemClock};
@@ -22,6 +23,7 @@ pub struct Builder {
     off: bool,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
+    profiles: Profiles,
     pub(crate) settings: Settings,
 }
 
@@ -33,6 +35,7 @@ impl Builder {
             off: false,
             clock: Arc::new(SystemClock::default()),
             rng: Arc::new(SystemRng::default()),
+            profiles: Profiles::default(),
             settings: Settings::default(),
         }
     }
@@ -85,6 +88,19 @@ impl Builder {
         self
     }
 
+    /// The profiles that `profile = "…"` names, the built-in ones by default.
+    pub fn profiles(mut self, profiles: Profiles) -> Self {
+        self.profiles = profiles;
+        self
+    }
+
+    /// How many loads run in the background at once, 16 by default: early ones, and those that a stale value was served for. Beyond
+    /// that an entry waits for a later reader. Keep it below the size of the database pool.
+    pub fn background_loads(mut self, places: usize) -> Self {
+        self.settings.background_loads = places;
+        self
+    }
+
     /// Another source of time; the test kit has a stopped one.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -134,6 +150,7 @@ impl Builder {
         }
         let catalogue = Catalogue::linked();
         mistakes.extend(catalogue.errors());
+        mistakes.extend(catalogue.policy_errors(&self.profiles));
         let Some(namespace) = namespace.filter(|_| mistakes.is_empty()) else {
             return Err(BuildError::new(mistakes));
         };
@@ -141,6 +158,6 @@ impl Builder {
             tracing::warn!("{warning}");
         }
         let store = self.store.filter(|_| !self.off);
-        Ok(Cache(Arc::new(Core::new(namespace, store, self.clock, self.rng, self.settings))))
+        Ok(Cache(Arc::new(Core::new(namespace, store, self.clock, self.rng, self.settings, self.profiles))))
     }
 }

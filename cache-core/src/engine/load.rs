@@ -10,17 +10,17 @@ use bytes::Bytes;
 use tracing::Instrument;
 
 use super::Core;
-use super::read::Plan;
+use super::behind::{Outcome, Resume};
+use super::lease::{Asked, Grant};
+use super::read::{Alive, Plan};
 use crate::codec;
 use crate::entry::{self, Header};
-use crate::error::StoreError;
-use crate::flight::Leader;
 use crate::freshness::same_stamps;
+use crate::loading::{self, Known, Verdict};
 use crate::output::{Output, Payload, ValueOf};
-use crate::stampede::jittered;
-use crate::store::{FillRequest, LeaseRequest, Leased};
-use crate::subject::{EntryKey, Epoch, TagStamp, Token, WriterId};
-use crate::time::StoreTime;
+use crate::policy::{OnWait, Sharing};
+use crate::stampede::{Standing, jittered};
+use crate::store::{FillRequest, Leased};
 
 /// Pauses between looks at another process's load.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -35,26 +35,11 @@ pub(super) struct Reader<'a, O> {
     pub(super) output: PhantomData<fn() -> O>,
 }
 
-/// A lease, given back when dropped.
-pub(super) struct Grant {
-    core: Arc<Core>,
-    key: EntryKey,
-    token: Token,
-    epoch: Epoch,
-    now: StoreTime,
-    tags: Vec<TagStamp>,
-    held: bool,
-}
-
-impl Drop for Grant {
-    fn drop(&mut self) {
-        let runtime = tokio::runtime::Handle::try_current();
-        if let (true, Ok(runtime), Some(store)) = (self.held, runtime, self.core.store.clone()) {
-            let (key, token, deadline) = (self.key.clone(), self.token, self.core.settings.read_deadline);
-            // Best effort: a lease that is not given back lapses.
-            runtime.spawn(async move { super::ask::within(deadline, store.release(&key, token)).await.ok() });
-        }
-    }
+/// What a loader returned, and what is known about that run.
+pub(super) struct Loaded<O: Output> {
+    pub(super) payload: Result<Option<Arc<ValueOf<O>>>, <O as Output>::Error>,
+    pub(super) verdict: Verdict,
+    pub(super) took: Duration,
 }
 
 /// What a leader got.
@@ -65,17 +50,15 @@ pub(super) enum Obtained<V> {
     Grant(Grant),
     /// Neither: load, do not fill.
     Nothing,
-}
-
-enum Asked {
-    Granted(Grant),
-    Other(Leased),
+    /// Somebody else loads, and what stands will do.
+    Stale,
 }
 
 impl<O: Output> Reader<'_, O> {
-    /// Asks for a lease until there is one, or an entry, or a reason to load without.
-    pub(super) async fn obtain(&self, leader: &Leader) -> Obtained<ValueOf<O>> {
+    /// Asks for a lease until there is one, or an entry, or a reason to load without. `asks` counts the questions.
+    pub(super) async fn obtain(&self, asks: impl Fn() -> u64, has_stale: bool) -> Obtained<ValueOf<O>> {
         let (core, state) = (self.core, &self.plan.state);
+        let policy = state.policy();
         if self.degraded.load(Ordering::Relaxed) {
             // The look went unanswered a moment ago: waiting for the lease too would cost the caller another deadline.
             return Obtained::Nothing;
@@ -83,17 +66,19 @@ impl<O: Output> Reader<'_, O> {
         let (mut force, mut finished, mut pause) = (false, Vec::new(), FIRST_PAUSE);
         let since = core.clock.monotonic();
         loop {
-            let asked = leader.asks();
-            match self.lease(force, &finished).await {
+            let asked = asks();
+            match core.lease(self.plan, force, &finished).await {
                 Err(_) => {
                     self.degrades();
                     return Obtained::Nothing;
                 }
                 Ok(Asked::Granted(grant)) => return Obtained::Grant(grant),
                 Ok(Asked::Other(Leased::Present(found))) => match self.open(&found) {
-                    Some(alive) => return Obtained::Entry(alive.value, asked),
+                    Some(alive) if alive.standing != Standing::IfError => {
+                        return Obtained::Entry(alive.value, asked);
+                    }
                     // It stands, but not for this reader: replace it.
-                    None => force = true,
+                    _ => force = true,
                 },
                 Ok(Asked::Other(Leased::Fenced(fences))) => {
                     let healed = if finished.is_empty() { core.finished(&fences).await } else { Vec::new() };
@@ -105,7 +90,13 @@ impl<O: Output> Reader<'_, O> {
                     finished = healed;
                 }
                 Ok(Asked::Other(Leased::Busy | Leased::Granted { .. })) => {
-                    if core.clock.monotonic().saturating_sub(since) >= state.patience() {
+                    if has_stale && policy.on_wait == OnWait::Stale {
+                        return Obtained::Stale;
+                    }
+                    if policy.stampede.sharing != Sharing::Lease || policy.on_wait == OnWait::Load {
+                        return Obtained::Nothing;
+                    }
+                    if core.clock.monotonic().saturating_sub(since) >= state.waits() {
                         state.counters.lease_waits_exceeded.add();
                         return Obtained::Nothing;
                     }
@@ -124,105 +115,117 @@ impl<O: Output> Reader<'_, O> {
         }
     }
 
-    /// A lease for an early refresh, if nobody else has one and nobody writes.
-    pub(super) async fn obtain_early(&self) -> Option<Grant> {
-        match self.lease(true, &[]).await {
-            Ok(Asked::Granted(grant)) => Some(grant),
-            _ => None,
-        }
-    }
-
-    async fn lease(&self, force: bool, finished: &[WriterId]) -> Result<Asked, StoreError> {
-        let core = self.core;
-        let Some(store) = core.store() else { return Ok(Asked::Other(Leased::Busy)) };
-        let policy = &self.plan.state.site.policy;
-        // Held from before it is asked for: the answer may be lost while the lease is not.
-        let mut grant = Grant {
-            core: core.clone(),
-            key: self.plan.key.clone(),
-            token: Token(core.random()),
-            epoch: Epoch::default(),
-            now: StoreTime::default(),
-            tags: Vec::new(),
-            held: true,
-        };
-        let request = LeaseRequest {
-            key: &self.plan.key,
-            tags: &self.plan.tags,
-            token: grant.token,
-            duration: self.plan.state.lease(),
-            force,
-            finished,
-            seed: core.random(),
-            tag_ttl: policy.ttl.max(policy.negative_ttl) * 2,
-        };
-        match core.ask(&self.plan.touched(store), store.lease(request)).await? {
-            Leased::Granted { epoch, now, tags } => {
-                (grant.epoch, grant.now, grant.tags) = (epoch, now, tags);
-                Ok(Asked::Granted(grant))
-            }
-            other => {
-                grant.held = false;
-                Ok(Asked::Other(other))
-            }
-        }
-    }
-
     /// Runs the loader, timed and in a span.
-    pub(super) async fn load<F: Future<Output = O>>(&self, load: impl FnOnce() -> F) -> (O, Duration) {
+    pub(super) async fn load<F: Future<Output = O>>(
+        &self,
+        load: impl FnOnce() -> F,
+        previous: Option<Known>,
+    ) -> Loaded<O> {
         let state = &self.plan.state;
         state.counters.loads.add();
         let span =
             tracing::debug_span!("cache.load", template = state.site.template, key = %self.plan.key.subject);
         let since = self.core.clock.monotonic();
-        let output = load().instrument(span).await;
+        let hard = state.policy().timeouts.hard;
+        let (output, verdict) = loading::run(previous, hard, load().instrument(span)).await;
         let took = self.core.clock.monotonic().saturating_sub(since);
         state.took(took);
-        (output, took)
+        if verdict.is_late {
+            state.counters.load_timeouts.add();
+        }
+        let payload = output.split().map(Payload::share).inspect_err(|_| state.counters.load_errors.add());
+        if payload.is_ok() && (verdict.is_skipped || verdict.is_tainted) {
+            state.counters.unkept.add();
+        }
+        Loaded { payload, verdict, took }
     }
 
-    /// Runs the loader for this caller alone.
-    pub(super) async fn load_unleased<F: Future<Output = O>>(&self, load: impl FnOnce() -> F) -> O {
-        let (output, _) = self.load(load).await;
-        match output.split() {
-            Ok(payload) => O::wrap(payload),
-            Err(error) => {
-                self.plan.state.counters.load_errors.add();
-                O::fail(error)
-            }
+    /// Runs the loader for this caller alone. If it fails, what stands is served.
+    pub(super) async fn load_unleased<F: Future<Output = O>>(
+        &self,
+        load: impl FnOnce() -> F,
+        standing: Option<Alive<ValueOf<O>>>,
+    ) -> O {
+        let loaded = self.load(load, standing.as_ref().and_then(|alive| alive.known.clone())).await;
+        match loaded.payload {
+            Ok(value) => Self::loaded(value),
+            Err(error) => self.fails(error, standing),
         }
     }
 
-    /// Loads while the entry still stands; if the loader fails, the entry is served.
+    /// Loads although an entry stands; if the loader fails, the entry is served.
     pub(super) async fn load_early<F: Future<Output = O>>(
         &self,
         grant: Option<Grant>,
-        standing: Option<Arc<ValueOf<O>>>,
+        standing: Alive<ValueOf<O>>,
         load: impl FnOnce() -> F,
     ) -> O {
-        let (output, took) = self.load(load).await;
-        match output.split() {
-            Ok(payload) => {
-                let value = payload.share();
+        let loaded = self.load(load, standing.known.clone()).await;
+        match &loaded.payload {
+            Ok(value) => {
                 let late = self.core.settings.faults.refreshes_by_set;
-                if let Some(grant) = if late { self.obtain_early().await } else { grant } {
-                    self.fill(grant, value.as_deref(), took).await;
+                if let Some(grant) = if late { self.core.lease_early(self.plan).await } else { grant } {
+                    self.fill(grant, value.as_deref(), &loaded).await;
                 }
-                Self::loaded(value)
             }
-            Err(error) => {
-                self.plan.state.counters.load_errors.add();
-                Self::hand_out(standing).unwrap_or_else(|| O::fail(error))
-            }
+            Err(_) => self.rests(),
+        }
+        match loaded.payload {
+            Ok(value) => Self::loaded(value),
+            Err(error) => Self::hand_out(standing.value).unwrap_or_else(|| O::fail(error)),
         }
     }
 
+    /// Loads for those who are served what stands, in a call that was made for that.
+    pub(super) async fn resumed<F: Future<Output = O>>(&self, resume: Resume, load: impl FnOnce() -> F) -> O {
+        let (grant, previous, teller) = resume.begin();
+        let loaded = self.load(load, previous).await;
+        match &loaded.payload {
+            Ok(value) => {
+                self.fill(grant, value.as_deref(), &loaded).await;
+                teller.tell(Outcome::Loaded(value.clone().map(|value| value as _)));
+            }
+            Err(_) => {
+                self.rests();
+                teller.tell(Outcome::Failed);
+            }
+        }
+        match loaded.payload {
+            Ok(value) => Self::loaded(value),
+            Err(error) => O::fail(error),
+        }
+    }
+
+    /// The loader failed: what stands is served if it may be.
+    pub(super) fn fails(&self, error: <O as Output>::Error, standing: Option<Alive<ValueOf<O>>>) -> O {
+        let Some(alive) = standing else { return O::fail(error) };
+        self.rests();
+        self.serve_stale(alive).unwrap_or_else(|| O::fail(error))
+    }
+
+    /// The loader failed while a value stood: it is left alone for a while.
+    fn rests(&self) {
+        let now = self.core.clock.monotonic();
+        let until = now.saturating_add(self.plan.state.policy().on_error.pause);
+        self.core.behind.failed(&self.plan.key, now, until);
+    }
+
     /// Stores a value; true if the dataset the lease came from accepted it and no tag had moved.
-    pub(super) async fn fill(&self, mut grant: Grant, value: Option<&ValueOf<O>>, took: Duration) -> bool {
+    pub(super) async fn fill(
+        &self,
+        mut grant: Grant,
+        value: Option<&ValueOf<O>>,
+        loaded: &Loaded<O>,
+    ) -> bool {
+        if loaded.verdict.is_skipped || loaded.verdict.is_tainted {
+            return false;
+        }
         let (core, counters) = (self.core, &self.plan.state.counters);
-        let policy = &self.plan.state.site.policy;
-        let lifetime = if value.is_some() { policy.ttl } else { policy.negative_ttl };
-        let ttl = jittered(lifetime, policy.jitter, core.rng.unit());
+        let policy = self.plan.state.policy();
+        let ttl = if value.is_some() { policy.lifetime.ttl } else { policy.lifetime.negative_ttl };
+        let ttl = loaded.verdict.ttl.unwrap_or(ttl);
+        let lifetime = jittered(ttl, policy.lifetime.jitter, core.rng.unit());
+        let useful = lifetime.saturating_add(policy.stale());
         let faults = core.settings.faults;
         if let (true, Some(store)) = (faults.reads_tags_late, core.store())
             && let Ok(found) =
@@ -230,17 +233,23 @@ impl<O: Output> Reader<'_, O> {
         {
             grant.tags = found.tags;
         }
-        let (Some(store), Some(blob)) = (core.store(), self.encode(&grant, value, took, ttl)) else {
+        let (Some(store), Some(blob)) =
+            (core.store(), self.encode(&grant, value, loaded, [lifetime, useful]))
+        else {
             return false;
         };
-        let request =
-            FillRequest { key: &self.plan.key, tags: &self.plan.tags, token: grant.token, blob: &blob, ttl };
+        let request = FillRequest {
+            key: &self.plan.key,
+            tags: &self.plan.tags,
+            token: grant.token,
+            blob: &blob,
+            ttl: useful,
+        };
         let Ok(filled) = core.ask(&self.plan.touched(store), store.fill(request)).await else {
             self.degrades();
             return false;
         };
-        // Stored or refused, the store has dropped the token.
-        grant.held = false;
+        grant.is_used();
         if filled.stored {
             counters.fills.add()
         } else {
@@ -255,8 +264,8 @@ impl<O: Output> Reader<'_, O> {
         &self,
         grant: &Grant,
         value: Option<&ValueOf<O>>,
-        took: Duration,
-        ttl: Duration,
+        loaded: &Loaded<O>,
+        [lifetime, useful]: [Duration; 2],
     ) -> Option<Bytes> {
         let payload = match value.map(codec::encode).transpose() {
             Ok(payload) => payload.unwrap_or_default(),
@@ -275,10 +284,12 @@ impl<O: Output> Reader<'_, O> {
             epoch: grant.epoch,
             fingerprint: self.plan.key.fingerprint(),
             made_at: grant.now,
-            expires_at: grant.now.after(ttl),
-            load: took,
+            current_until: grant.now.after(lifetime),
+            expires_at: grant.now.after(useful),
+            load: loaded.took,
             tags: grant.tags.clone(),
             full_key: self.plan.key.subject.full().map(Into::into),
+            validator: loaded.verdict.validator.clone(),
         };
         Some(entry::encode(&header, &payload))
     }

@@ -1,7 +1,9 @@
 //! Composes the mechanisms into reads and writes; the only place that does. Refuses to let a cache fault fail a read.
 
 mod ask;
+mod behind;
 mod heal;
+mod lease;
 mod load;
 mod put;
 mod read;
@@ -13,6 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
+pub(crate) use behind::{Background, Inline};
 pub(crate) use put::put;
 pub use read::Tags;
 pub(crate) use read::{Request, read, request};
@@ -22,6 +27,7 @@ use crate::breaker::Breakers;
 use crate::flight::Flights;
 use crate::key::Namespace;
 use crate::observe::{Counters, Counts, WriteCounters};
+use crate::policy::{OnWait, Policy, Profiles};
 use crate::rng::Rng;
 use crate::site::{ReadSite, shape};
 use crate::store::Store;
@@ -35,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) clear_wait: Duration,
     pub(crate) orphan_after: Duration,
     pub(crate) size_limit: usize,
+    pub(crate) background_loads: usize,
     pub(crate) faults: Faults,
 }
 
@@ -46,6 +53,7 @@ impl Default for Settings {
             clear_wait: Duration::from_secs(2),
             orphan_after: Duration::from_secs(60),
             size_limit: 1 << 20,
+            background_loads: 16,
             faults: Faults::default(),
         }
     }
@@ -100,6 +108,8 @@ pub(crate) struct Core {
     pub(crate) breakers: Breakers,
     pub(crate) healing: heal::Healing,
     pub(crate) writes: WriteCounters,
+    pub(crate) behind: behind::Behind,
+    profiles: RwLock<Profiles>,
     sites: RwLock<HashMap<usize, Arc<SiteState>>>,
 }
 
@@ -112,11 +122,27 @@ pub(crate) struct SiteState {
     pub(crate) seed: u64,
     /// Moving average of the load time in microseconds; 0 when nothing was loaded yet.
     typical: AtomicU64,
+    policy: ArcSwap<Policy>,
 }
 
 impl SiteState {
-    fn new(site: &'static ReadSite) -> Self {
-        Self { site, counters: Counters::default(), seed: put::seed(site), typical: AtomicU64::new(0) }
+    fn new(site: &'static ReadSite, profiles: &Profiles) -> Self {
+        let policy = ArcSwap::from_pointee(resolve(site, profiles));
+        let (counters, typical) = (Counters::default(), AtomicU64::new(0));
+        Self { site, counters, seed: put::seed(site), typical, policy }
+    }
+
+    /// The policy that is in force now.
+    pub(crate) fn policy(&self) -> Policy {
+        **self.policy.load()
+    }
+
+    /// How long a caller waits for another's load.
+    pub(crate) fn waits(&self) -> Duration {
+        match self.policy().on_wait {
+            OnWait::Wait(Some(bound)) => bound,
+            OnWait::Wait(None) | OnWait::Stale | OnWait::Load => self.patience(),
+        }
     }
 
     /// A load took this long.
@@ -143,6 +169,12 @@ impl SiteState {
     }
 }
 
+/// The policy of a site. A lifetime is checked for when the cache is built; without one an entry lives as shortly as is possible.
+fn resolve(site: &ReadSite, profiles: &Profiles) -> Policy {
+    let profile = site.profile.and_then(|name| profiles.get(name)).unwrap_or_default();
+    site.options.or(profile).resolve().unwrap_or(Policy::ttl(Duration::from_millis(1)))
+}
+
 const MIN_PATIENCE: Duration = Duration::from_millis(200);
 const MAX_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -162,6 +194,7 @@ impl Core {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
         settings: Settings,
+        profiles: Profiles,
     ) -> Self {
         Self {
             namespace,
@@ -173,6 +206,8 @@ impl Core {
             breakers: Breakers::default(),
             healing: heal::Healing::default(),
             writes: WriteCounters::default(),
+            behind: behind::Behind::new(settings.background_loads),
+            profiles: RwLock::new(profiles),
             sites: RwLock::default(),
         }
     }
@@ -184,7 +219,19 @@ impl Core {
             return state.clone();
         }
         let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
-        sites.entry(at).or_insert_with(|| Arc::new(SiteState::new(site))).clone()
+        let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
+        sites.entry(at).or_insert_with(|| Arc::new(SiteState::new(site, &profiles))).clone()
+    }
+
+    /// Other profiles from now on, for all functions.
+    pub(crate) fn set_profiles(&self, new: Profiles) {
+        // No site is made meanwhile: it would be made of the old ones.
+        let sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
+        let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);
+        *profiles = new;
+        for state in sites.values() {
+            state.policy.store(Arc::new(resolve(state.site, &profiles)));
+        }
     }
 
     /// Counters per template shape, in order of the shape.

@@ -39,7 +39,7 @@ pub(crate) fn put<O: Output>(recording: &Recording, template: &str, subject: &Su
     let payload = Bytes::from(payload);
     for site in readers {
         let key = EntryKey { subject: subject.clone(), field: field::<ValueOf<O>>(seed(site)) };
-        recording.put(key, payload.clone(), codec::NAMED_MESSAGEPACK, site.policy);
+        recording.put(key, payload.clone(), codec::NAMED_MESSAGEPACK, site);
     }
 }
 

@@ -4,9 +4,12 @@ use std::any::TypeId;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
+use super::behind::{self, Again, Outcome};
 use super::load::{Obtained, Reader};
 use super::{Core, SiteState, put};
 use crate::breaker::Touched;
@@ -15,11 +18,12 @@ use crate::entry;
 use crate::flight::{self, Ending, Leader, Next, Role, Shared, Waiter};
 use crate::freshness::{self, Arrival, Proof, Stage, Wanted, may_take};
 use crate::key::{Namespace, Text};
+use crate::loading::{self, Known};
 use crate::mode;
 use crate::output::{Output, Payload, ValueOf};
-use crate::policy::Stampede;
+use crate::policy::{Early, OnWait, Sharing};
 use crate::site::ReadSite;
-use crate::stampede::is_due_early;
+use crate::stampede::{self, Age, Standing};
 use crate::store::{Found, Store};
 use crate::subject::{EntryKey, Kind, Subject};
 
@@ -38,6 +42,7 @@ impl Tags {
 }
 
 /// What one call of a cached function reads.
+#[derive(Clone)]
 pub(super) struct Plan {
     pub(super) key: EntryKey,
     pub(super) tags: Vec<Subject>,
@@ -62,7 +67,9 @@ impl Plan {
 /// An entry that may be served.
 pub(super) struct Alive<V> {
     pub(super) value: Option<Arc<V>>,
-    due_early: bool,
+    pub(super) standing: Standing,
+    /// For a loader that may find it unmodified.
+    pub(super) known: Option<Known>,
 }
 
 enum Looked<V> {
@@ -97,8 +104,13 @@ pub(crate) fn request(
     Some(Request { state, subject, tags: collected.tags })
 }
 
-/// Reads through the cache; `load` is called at most once.
-pub(crate) async fn read<O, F>(core: &Arc<Core>, request: Option<Request>, load: impl FnOnce() -> F) -> O
+/// Reads through the cache; `load` is called at most once here, and once more in a task of its own if `again` can.
+pub(crate) async fn read<O, F>(
+    core: &Arc<Core>,
+    request: Option<Request>,
+    load: impl FnOnce() -> F,
+    again: impl Again,
+) -> O
 where
     O: Output,
     F: Future<Output = O>,
@@ -108,28 +120,108 @@ where
     let plan = Plan { key, tags, state };
     let reader =
         Reader::<O> { core, plan: &plan, degraded: AtomicBool::new(false), output: std::marker::PhantomData };
-    reader.run(load).await
+    match behind::resume(core, &plan.key) {
+        Some(resume) => reader.resumed(resume, load).await,
+        None => reader.run(load, again).await,
+    }
 }
 
 impl<O: Output> Reader<'_, O> {
-    async fn run<F: Future<Output = O>>(&self, load: impl FnOnce() -> F) -> O {
+    async fn run<F: Future<Output = O>>(&self, load: impl FnOnce() -> F, again: impl Again) -> O {
         let counters = &self.plan.state.counters;
-        if let Looked::Hit(alive) = self.look().await {
-            if alive.value.is_some() { &counters.hits } else { &counters.negative_hits }.add();
-            if alive.due_early {
+        let standing = match self.look().await {
+            Looked::Hit(alive) if alive.standing == Standing::IfError => Some(alive),
+            Looked::Hit(alive) => return self.hit(alive, load, again).await,
+            Looked::Miss => None,
+        };
+        counters.misses.add();
+        match standing {
+            Some(alive) => self.over(alive, load, again).await,
+            None => self.join_or_lead(load, None).await,
+        }
+    }
+
+    /// Serves an entry, and sees to it that it is loaded anew where that is due.
+    async fn hit<F: Future<Output = O>>(
+        &self,
+        alive: Alive<ValueOf<O>>,
+        load: impl FnOnce() -> F,
+        again: impl Again,
+    ) -> O {
+        let counters = &self.plan.state.counters;
+        if alive.value.is_some() { &counters.hits } else { &counters.negative_hits }.add();
+        if alive.standing != Standing::Current && !self.is_resting() {
+            if self.is_inline(&again) {
                 let late = self.core.settings.faults.refreshes_by_set;
-                let grant = if late { None } else { self.obtain_early().await };
+                let grant = if late { None } else { self.core.lease_early(self.plan).await };
                 if late || grant.is_some() {
                     counters.refreshes.add();
-                    return self.load_early(grant, alive.value, load).await;
+                    return self.load_early(grant, alive, load).await;
                 }
-            }
-            if let Some(output) = Self::hand_out(alive.value) {
-                return output;
+            } else {
+                behind::renew(self.core, self.plan, alive.known.clone(), again);
             }
         }
-        counters.misses.add();
-        self.join_or_lead(load).await
+        let is_stale = alive.standing == Standing::Stale;
+        let served = if is_stale { self.serve_stale(alive) } else { Self::hand_out(alive.value) };
+        match served {
+            Some(output) => output,
+            // A negative entry that this type cannot say: as if it were not there.
+            None => self.join_or_lead(load, None).await,
+        }
+    }
+
+    fn is_inline<A: Again>(&self, _: &A) -> bool {
+        !A::CAN
+    }
+
+    /// A load of this entry failed a moment ago.
+    fn is_resting(&self) -> bool {
+        self.core.behind.rests(&self.plan.key, self.core.clock.monotonic())
+    }
+
+    /// Loads what is over; the value that stands is served if the load fails, or takes long.
+    async fn over<F: Future<Output = O>>(
+        &self,
+        alive: Alive<ValueOf<O>>,
+        load: impl FnOnce() -> F,
+        again: impl Again,
+    ) -> O {
+        if !self.is_resting() {
+            match self.plan.state.policy().timeouts.soft {
+                Some(soft) if !self.is_inline(&again) => {
+                    let outcome = behind::renew(self.core, self.plan, alive.known.clone(), again);
+                    if let Some(output) = self.within_soft(soft, outcome).await {
+                        return output;
+                    }
+                }
+                _ => return self.join_or_lead(load, Some(alive)).await,
+            }
+        }
+        match self.serve_stale(alive) {
+            Some(output) => output,
+            None => self.join_or_lead(load, None).await,
+        }
+    }
+
+    /// Waits for a load in the background; `None` if there is nothing, or nothing in time.
+    async fn within_soft(&self, soft: Duration, outcome: Option<oneshot::Receiver<Outcome>>) -> Option<O> {
+        match tokio::time::timeout(soft, outcome?).await {
+            Ok(Ok(Outcome::Loaded(value))) => Self::typed(value).and_then(Self::hand_out),
+            Ok(Ok(Outcome::Failed) | Err(_)) => None,
+            Err(_) => {
+                self.plan.state.counters.soft_timeouts.add();
+                None
+            }
+        }
+    }
+
+    /// Serves a value whose lifetime is over.
+    pub(super) fn serve_stale(&self, alive: Alive<ValueOf<O>>) -> Option<O> {
+        let output = Self::hand_out(alive.value)?;
+        self.plan.state.counters.stale.add();
+        loading::taint();
+        Some(output)
     }
 
     pub(super) fn hand_out(value: Option<Arc<ValueOf<O>>>) -> Option<O> {
@@ -163,11 +255,27 @@ impl<O: Output> Reader<'_, O> {
         if value.is_none() && !O::Payload::NEGATIVE {
             return None;
         }
-        let left = header.expires_at.since(found.now);
-        let stampede = self.plan.state.site.policy.stampede;
-        let due_early =
-            stampede != Stampede::Lease && is_due_early(left, header.load, stampede, self.core.rng.unit());
-        Some(Alive { value, due_early })
+        let policy = self.plan.state.policy();
+        let age = Age {
+            lifetime: header.current_until.since(header.made_at),
+            left: header.current_until.since(found.now),
+            over: found.now.since(header.current_until),
+            load: header.load,
+        };
+        let luck = if policy.stampede.early == Early::Never { 1.0 } else { self.core.rng.unit() };
+        let standing = stampede::standing(&age, &policy, luck);
+        if standing == Standing::Over {
+            return None;
+        }
+        let known = match (&value, standing) {
+            (Some(value), Standing::Early | Standing::Stale | Standing::IfError) => Some(Known {
+                value: value.clone(),
+                validator: header.validator,
+                age: found.now.since(header.made_at),
+            }),
+            _ => None,
+        };
+        Some(Alive { value, standing, known })
     }
 
     fn decode(&self, codec: u8, payload: &Bytes) -> Option<Arc<ValueOf<O>>> {
@@ -181,8 +289,17 @@ impl<O: Output> Reader<'_, O> {
         }
     }
 
-    async fn join_or_lead<F: Future<Output = O>>(&self, load: impl FnOnce() -> F) -> O {
+    /// Loads, or takes what another caller loads. `standing` is served where nothing better is to be had.
+    async fn join_or_lead<F: Future<Output = O>>(
+        &self,
+        load: impl FnOnce() -> F,
+        mut standing: Option<Alive<ValueOf<O>>>,
+    ) -> O {
         let counters = &self.plan.state.counters;
+        let policy = self.plan.state.policy();
+        if policy.stampede.sharing == Sharing::Nobody {
+            return self.alone(load, standing).await;
+        }
         let key = flight::Key {
             entry: self.plan.key.clone(),
             tags: self.plan.tags.clone(),
@@ -192,9 +309,17 @@ impl<O: Output> Reader<'_, O> {
         let mut lost = 0;
         loop {
             let waiter = match self.core.flights.enter(&key, lost) {
-                Role::Lead(leader) => return self.lead(leader, load).await,
+                Role::Lead(leader) => return self.lead(leader, load, standing).await,
                 Role::Wait(waiter) => waiter,
             };
+            match policy.on_wait {
+                OnWait::Wait(_) => {}
+                OnWait::Load => return self.load_unleased(load, standing).await,
+                OnWait::Stale => match standing.take().and_then(|alive| self.serve_stale(alive)) {
+                    Some(output) => return output,
+                    None => {}
+                },
+            }
             match self.wait(waiter).await {
                 Waited::Took(output) => {
                     counters.joined.add();
@@ -203,22 +328,55 @@ impl<O: Output> Reader<'_, O> {
                 Waited::LookAgain => {
                     lost = 0;
                     if let Looked::Hit(alive) = self.look().await
+                        && alive.standing != Standing::IfError
                         && let Some(output) = Self::hand_out(alive.value)
                     {
                         counters.joined.add();
                         return output;
                     }
                 }
-                Waited::EnterAgain(now_lost) => lost = now_lost,
-                Waited::Lead(leader) => return self.lead(leader, load).await,
-                Waited::LoadBeside(_permit) => return self.load_unleased(load).await,
+                Waited::EnterAgain(now_lost) => {
+                    lost = now_lost;
+                    // Another caller's load failed: one's own would, too.
+                    if lost > 0
+                        && let Some(output) = standing.take().and_then(|alive| self.serve_stale(alive))
+                    {
+                        return output;
+                    }
+                }
+                Waited::Lead(leader) => return self.lead(leader, load, standing).await,
+                Waited::LoadBeside(_permit) => return self.load_unleased(load, standing).await,
             }
+        }
+    }
+
+    /// Loads for this caller alone, and fills if nobody else does.
+    async fn alone<F: Future<Output = O>>(
+        &self,
+        load: impl FnOnce() -> F,
+        standing: Option<Alive<ValueOf<O>>>,
+    ) -> O {
+        let grant = match self.obtain(|| 0, false).await {
+            Obtained::Entry(value, _) => match Self::hand_out(value) {
+                Some(output) => return output,
+                None => None,
+            },
+            Obtained::Grant(grant) => Some(grant),
+            Obtained::Nothing | Obtained::Stale => None,
+        };
+        let loaded = self.load(load, standing.as_ref().and_then(|alive| alive.known.clone())).await;
+        if let (Ok(value), Some(grant)) = (&loaded.payload, grant) {
+            self.fill(grant, value.as_deref(), &loaded).await;
+        }
+        match loaded.payload {
+            Ok(value) => Self::loaded(value),
+            Err(error) => self.fails(error, standing),
         }
     }
 
     async fn wait(&self, mut waiter: Waiter) -> Waited<O> {
         let (arrival, beside) = (waiter.arrival(), waiter.beside());
-        let patience = self.plan.state.patience();
+        let patience = self.plan.state.waits();
         // Few load beside a flight at once, but nobody waits for a place for ever: the loads in front may hang.
         let place =
             || async { tokio::time::timeout(patience, beside.clone().acquire_owned()).await.ok()?.ok() };
@@ -270,8 +428,13 @@ impl<O: Output> Reader<'_, O> {
         }
     }
 
-    async fn lead<F: Future<Output = O>>(&self, leader: Leader, load: impl FnOnce() -> F) -> O {
-        let grant = match self.obtain(&leader).await {
+    async fn lead<F: Future<Output = O>>(
+        &self,
+        leader: Leader,
+        load: impl FnOnce() -> F,
+        standing: Option<Alive<ValueOf<O>>>,
+    ) -> O {
+        let grant = match self.obtain(|| leader.asks(), standing.is_some()).await {
             Obtained::Entry(value, asked) => {
                 if let Some(output) = Self::hand_out(value.clone()) {
                     leader.lands(value.map(|value| value as _), Proof::Entry { asked });
@@ -279,6 +442,10 @@ impl<O: Output> Reader<'_, O> {
                 }
                 None
             }
+            Obtained::Stale => match standing.and_then(|alive| self.serve_stale(alive)) {
+                Some(output) => return output,
+                None => return self.load_unleased(load, None).await,
+            },
             Obtained::Grant(grant) => Some(grant),
             Obtained::Nothing => {
                 // Nothing was awaited since the flight opened, or it was refused at once: let those who were woken
@@ -288,24 +455,30 @@ impl<O: Output> Reader<'_, O> {
             }
         };
         leader.reaches(Stage::Loading);
-        let (loaded, took) = self.load(load).await;
-        let payload = match loaded.split() {
-            Ok(payload) => payload,
-            Err(error) => {
-                self.plan.state.counters.load_errors.add();
-                return O::fail(error);
+        let loaded = self.load(load, standing.as_ref().and_then(|alive| alive.known.clone())).await;
+        let value = match &loaded.payload {
+            Ok(value) => value.clone(),
+            Err(_) => {
+                return match loaded.payload {
+                    Err(error) => self.fails(error, standing),
+                    Ok(value) => Self::loaded(value),
+                };
             }
         };
-        let value = payload.share();
+        if loaded.verdict.is_tainted {
+            // Nobody may take it who would not have read the older value himself.
+            return Self::loaded(value);
+        }
         let late = self.core.settings.faults.seals_late;
         if !late {
             leader.reaches(Stage::Sealed);
         }
         let filled = match grant {
-            Some(grant) => self.fill(grant, value.as_deref(), took).await,
+            Some(grant) => self.fill(grant, value.as_deref(), &loaded).await,
             None => false,
         };
         leader.lands(value.clone().map(|value| value as _), Proof::Load { filled });
+        drop(loaded);
         Self::loaded(value)
     }
 

@@ -93,18 +93,22 @@ impl Core {
     }
 
     fn ready(&self, put: crate::scope::Pending, epoch: Epoch, marked: &Marked) -> Put {
-        let ttl = jittered(put.policy.ttl, put.policy.jitter, self.rng.unit());
+        let policy = self.site(put.site).policy();
+        let lifetime = jittered(policy.lifetime.ttl, policy.lifetime.jitter, self.rng.unit());
+        let ttl = lifetime.saturating_add(policy.stale());
         let header = Header {
             codec: put.codec,
             negative: false,
             epoch,
             fingerprint: put.key.fingerprint(),
             made_at: marked.now,
+            current_until: marked.now.after(lifetime),
             expires_at: marked.now.after(ttl),
             // Nobody loaded it: an early refresh would have no load to pay for, so XFetch waits for the expiry.
             load: Duration::ZERO,
             tags: Vec::new(),
             full_key: put.key.subject.full().map(Into::into),
+            validator: None,
         };
         Put { blob: entry::encode(&header, &put.payload), key: put.key, ttl, epoch }
     }

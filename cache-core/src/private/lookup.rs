@@ -4,9 +4,10 @@ use std::future::Future;
 
 use super::Answer;
 use crate::cache::Cache;
-use crate::engine::{self, Request, Tags};
+use crate::engine::{self, Background, Inline, Request, Tags};
 use crate::key::Text;
 use crate::site::ReadSite;
+use crate::store::BoxFuture;
 
 /// What one call of a cached function asks for.
 #[derive(Debug)]
@@ -36,6 +37,16 @@ impl<'c> Lookup<'c> {
 
     /// Reads; `load` is called at most once. `M` is the return type as written.
     pub async fn read<O: Answer<M>, M, F: Future<Output = O>>(self, load: impl FnOnce() -> F) -> O {
-        engine::read(&self.cache.0, self.request, load).await
+        engine::read(&self.cache.0, self.request, load, Inline).await
+    }
+
+    /// Reads, and may make the call again in a task of its own.
+    pub async fn read_again<O, M, F, C>(self, load: impl FnOnce() -> F, again: C) -> O
+    where
+        O: Answer<M>,
+        F: Future<Output = O>,
+        C: FnOnce() -> BoxFuture<'static, ()>,
+    {
+        engine::read(&self.cache.0, self.request, load, Background(again)).await
     }
 }

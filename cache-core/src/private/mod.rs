@@ -3,6 +3,7 @@
 mod answer;
 mod around;
 mod keyed;
+mod load;
 mod lookup;
 mod opened;
 mod returned;
@@ -17,6 +18,7 @@ pub use std::time::Duration;
 pub use answer::{Answer, InResult, Maybe, Shared, Unseen};
 pub use around::{Around, Subjects};
 pub use keyed::{Keyed, PartOf};
+pub use load::{Repeatable, TimesOut, absent, only_if, present, repeat, timed, ttl_from, unless};
 pub use lookup::Lookup;
 pub use opened::{Opened, run};
 pub use returned::{Fallible, Returned, ReturnedAlone, succeeded};
@@ -27,10 +29,11 @@ pub use crate::engine::{Fenced, Tags};
 pub use crate::error::WriteError;
 pub use crate::key::{KeyPart, Text};
 pub use crate::output::{Item, Output, Payload, ValueOf};
-pub use crate::policy::{Policy, Stampede};
+pub use crate::policy::{Early, OnWait, Overrides, Sharing, Stampede};
 pub use crate::schema::{Cacheable, Schema, Walker};
 pub use crate::scope::{Expected, FromWriteError, OpenScope, ReadSource, Recording, ViaFrom, WriteScope};
 pub use crate::site::{Coverage, Location, ReadSite, Site, WriteSite};
+pub use crate::store::BoxFuture;
 pub use crate::subject::{Kind, Subject};
 
 /// The cache of a holder.

@@ -1,40 +1,120 @@
 //! `#[cached]`: a site, and one call.
 
-use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
 use std::time::Duration;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 
 use super::body::{self, Arguments};
-use super::{local, local_at, location, name, private};
+use super::{again, local, local_at, location, name, private};
 use crate::function::{Function, Wrapper};
-use crate::model::{CachePlace, Read, Stampede};
+use crate::model::{CachePlace, Condition, OnWait, Policy, Read, Sharing, Stampede};
 
 pub(crate) fn read(read: &Read, function: &Function) -> TokenStream {
     let p = private(&read.krate);
     let span = Span::mixed_site();
-    let (lookup, text, tags) = (local("__cache_lookup"), name::of_read(&p, &read.key), tags(&p, read));
     let (bind, cache) = cache(&p, &read.cache);
     let site = site(&p, read, function);
-    let load = body::closure(function, Arguments::AsDeclared);
     let at = span.located_at(function.output.span());
-    let written = written(&p, &read.written);
+    let written = written(&p, &wrappers(read));
+    let (body, load) = load(&p, read, function);
+    let lookup = local("__cache_lookup");
+    let begun = begun(&p, read, &cache);
     // One place for all that the return type can be wrong about, so that the compiler says it once.
     let pointing = local_at("__cache_lookup", at);
-    let answer = quote_spanned!(at=> #pointing.read::<_, #written, _>(#load).await);
-    let covered = quote_spanned!(span=> #p::Lookup::new(#cache, &__CACHE_SITE, #text, #tags));
-    let begun = match &read.on {
-        None => covered,
-        Some(on) => quote_spanned! {span=>
-            if #p::inside_transaction(&#on) { #p::Lookup::bypass(#cache, &__CACHE_SITE) } else { #covered }
-        },
+    let again = read.policy.background.then(|| again::again(&p, function));
+    let answer = match &again {
+        None => quote_spanned!(at=> #pointing.read::<_, #written, _>(#load).await),
+        Some(again) => {
+            let closure = &again.closure;
+            quote_spanned!(at=> #pointing.read_again::<_, #written, _, _>(#load, #closure).await)
+        }
     };
+    let answer = match &read.policy.cache_err {
+        None => answer,
+        Some(error) => quote_spanned!(at=> #p::present(#answer, || #error)),
+    };
+    let before = again.as_ref().map(|again| &again.before);
     let inside = quote_spanned! {span=>
         #bind
         let #lookup = #begun;
+        #before
+        #body
         #answer
     };
-    body::function(function, &function.sig, &site, &inside)
+    let nested = again.as_ref().map(|again| &again.inside);
+    let statics = quote_spanned!(span=> #site #nested);
+    let whole = body::function(function, &function.sig, &statics, &inside);
+    let beside = again.as_ref().map(|again| &again.beside);
+    quote_spanned!(span=> #whole #beside)
+}
+
+/// An expression for the call's lookup, past the cache where an option says so.
+fn begun(p: &TokenStream, read: &Read, cache: &TokenStream) -> TokenStream {
+    let span = Span::mixed_site();
+    let (text, tags) = (name::of_read(p, &read.key), tags(p, read));
+    let mut past = Vec::new();
+    if let Some(on) = &read.on {
+        past.push(quote_spanned!(span=> #p::inside_transaction(&#on)));
+    }
+    if let Some(Condition::Arguments(unless)) = &read.policy.unless {
+        past.push(quote_spanned!(unless.span()=> #unless));
+    }
+    if let Some(Condition::Arguments(only_if)) = &read.policy.only_if {
+        past.push(quote_spanned!(only_if.span()=> !(#only_if)));
+    }
+    let covered = quote_spanned!(span=> #p::Lookup::new(#cache, &__CACHE_SITE, #text, #tags));
+    if past.is_empty() {
+        return covered;
+    }
+    quote_spanned!(span=> if #((#past))||* { #p::Lookup::bypass(#cache, &__CACHE_SITE) } else { #covered })
+}
+
+/// A statement that names the body where something goes around it, and the loader.
+fn load(p: &TokenStream, read: &Read, function: &Function) -> (TokenStream, TokenStream) {
+    let (span, policy) = (Span::mixed_site(), &read.policy);
+    let load = body::closure(function, Arguments::AsDeclared);
+    let (body, out) = (local("__cache_body"), local("__cache_out"));
+    let mut around = TokenStream::new();
+    if let Some(ttl) = &policy.ttl_from {
+        around.extend(quote_spanned!(ttl.span()=> #p::ttl_from(&#out, #ttl);));
+    }
+    if let Some(Condition::Value(unless)) = &policy.unless {
+        around.extend(quote_spanned!(unless.span()=> #p::unless(&#out, #unless);));
+    }
+    if let Some(Condition::Value(only_if)) = &policy.only_if {
+        around.extend(quote_spanned!(only_if.span()=> #p::only_if(&#out, #only_if);));
+    }
+    if let Some(error) = &policy.cache_err {
+        let is = local("__cache_error");
+        around.extend(quote_spanned! {error.span()=>
+            let #out = #p::absent(#out, |#is| ::core::matches!(#is, #error));
+        });
+    }
+    if around.is_empty() && policy.hard_timeout.is_none() {
+        return (TokenStream::new(), load);
+    }
+    let run = match policy.hard_timeout {
+        Some(_) => {
+            let template = name::template(p, &read.key);
+            quote_spanned!(span.located_at(function.output.span())=> #p::timed(#template, #body()).await)
+        }
+        None => quote_spanned!(span=> #body().await),
+    };
+    let statement = quote_spanned!(span=> let #body = #load;);
+    (statement, quote_spanned!(span=> async || { let #out = #run; #around #out }))
+}
+
+/// What the engine reads: with `cache_err` it can be told that there is none.
+fn wrappers(read: &Read) -> Vec<Wrapper> {
+    let mut wrappers = read.written.clone();
+    if read.policy.cache_err.is_some()
+        && let Some(at) = wrappers.iter().position(|wrapper| *wrapper == Wrapper::Result)
+    {
+        wrappers.insert(at + 1, Wrapper::Option);
+    }
+    wrappers
 }
 
 /// The return type as written, as `cache_core::__private` names it.
@@ -78,7 +158,10 @@ fn site(p: &TokenStream, read: &Read, function: &Function) -> TokenStream {
     let span = Span::mixed_site();
     let (at, template) = (location(p, function), name::template(p, &read.key));
     let tags = read.tags.iter().map(|tag| name::template(p, tag));
-    let (value, version, policy) = (&read.value, read.version, policy(p, read));
+    let (value, version, policy) = (&read.value, read.version, &read.policy);
+    let (options, profile) =
+        (overrides(p, policy), optional(policy.profile.as_ref(), ToTokens::to_token_stream));
+    let (background, times_out) = (policy.background, policy.hard_timeout.is_some());
     quote_spanned! {span=>
         static __CACHE_SITE: #p::ReadSite = #p::ReadSite {
             at: #at,
@@ -86,39 +169,71 @@ fn site(p: &TokenStream, read: &Read, function: &Function) -> TokenStream {
             tags: &[#(#tags),*],
             value: #value,
             version: #version,
-            policy: #policy,
+            options: #options,
+            profile: #profile,
+            background: #background,
+            times_out: #times_out,
         };
         #p::inventory::submit! { #p::Site::Read(&__CACHE_SITE) }
     }
 }
 
-/// Only what was written is set, so that defaults stay in one place.
-fn policy(p: &TokenStream, read: &Read) -> TokenStream {
-    let (span, policy) = (Span::mixed_site(), local("__cache_policy"));
-    let ttl = duration(read.ttl);
-    let negative_ttl = read.negative_ttl.map(|ttl| {
-        let ttl = duration(ttl);
-        quote_spanned!(span=> #policy.negative_ttl = #ttl;)
-    });
-    let jitter = read.jitter.map(|jitter| quote_spanned!(span=> #policy.jitter = #jitter;));
-    let stampede = read.stampede.map(|stampede| {
-        let stampede = match stampede {
-            Stampede::Lease => quote_spanned!(span=> #p::Stampede::Lease),
-            Stampede::XFetch { beta } => quote_spanned!(span=> #p::Stampede::XFetch { beta: #beta }),
-        };
-        quote_spanned!(span=> #policy.stampede = #stampede;)
-    });
-    if negative_ttl.is_none() && jitter.is_none() && stampede.is_none() {
-        return quote_spanned!(span=> #p::Policy::ttl(#ttl));
+fn optional<T>(value: Option<T>, tokens: impl FnOnce(T) -> TokenStream) -> TokenStream {
+    let span = Span::mixed_site();
+    match value.map(tokens) {
+        Some(value) => quote_spanned!(span=> ::core::option::Option::Some(#value)),
+        None => quote_spanned!(span=> ::core::option::Option::None),
     }
-    quote_spanned! {span=>
-        {
-            let mut #policy = #p::Policy::ttl(#ttl);
-            #negative_ttl
-            #jitter
-            #stampede
-            #policy
+}
+
+/// Only what was written is set, so that defaults stay in one place.
+fn overrides(p: &TokenStream, policy: &Policy) -> TokenStream {
+    let span = Span::mixed_site();
+    let mut fields = Vec::new();
+    let mut set = |name: &str, value: Option<TokenStream>| {
+        let name = Ident::new(name, span);
+        fields.extend(value.map(|value| quote_spanned!(span=> #name: ::core::option::Option::Some(#value))));
+    };
+    for (name, value) in [
+        ("ttl", policy.ttl),
+        ("negative_ttl", policy.negative_ttl),
+        ("stale_while_revalidate", policy.stale_while_revalidate),
+        ("stale_if_error", policy.stale_if_error),
+        ("soft_timeout", policy.soft_timeout),
+        ("hard_timeout", policy.hard_timeout),
+    ] {
+        set(name, value.map(duration));
+    }
+    set("jitter", policy.jitter.map(|jitter| jitter.to_token_stream()));
+    set("refresh_ahead", policy.refresh_ahead.map(|share| share.to_token_stream()));
+    set("stampede", policy.stampede.map(|it| stampede(p, it)));
+    set("on_wait", policy.on_wait.map(|it| on_wait(p, it)));
+    quote_spanned!(span=> #p::Overrides { #(#fields,)* ..#p::Overrides::NONE })
+}
+
+fn stampede(p: &TokenStream, stampede: Stampede) -> TokenStream {
+    let span = Span::mixed_site();
+    let sharing = match stampede.sharing {
+        Sharing::Nobody => quote_spanned!(span=> #p::Sharing::Nobody),
+        Sharing::Flight => quote_spanned!(span=> #p::Sharing::Flight),
+        Sharing::Lease => quote_spanned!(span=> #p::Sharing::Lease),
+    };
+    let early = match stampede.beta {
+        None => quote_spanned!(span=> #p::Early::Never),
+        Some(beta) => quote_spanned!(span=> #p::Early::XFetch { beta: #beta }),
+    };
+    quote_spanned!(span=> #p::Stampede { sharing: #sharing, early: #early })
+}
+
+fn on_wait(p: &TokenStream, on_wait: OnWait) -> TokenStream {
+    let span = Span::mixed_site();
+    match on_wait {
+        OnWait::Wait(bound) => {
+            let bound = optional(bound, duration);
+            quote_spanned!(span=> #p::OnWait::Wait(#bound))
         }
+        OnWait::Stale => quote_spanned!(span=> #p::OnWait::Stale),
+        OnWait::Load => quote_spanned!(span=> #p::OnWait::Load),
     }
 }
 

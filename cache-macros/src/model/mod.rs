@@ -2,12 +2,14 @@
 
 mod cache;
 mod options;
+mod policy;
 mod read;
 mod source;
 mod subject;
 mod write;
 
 pub(crate) use cache::CachePlace;
-pub(crate) use read::{Read, Stampede};
+pub(crate) use policy::{Condition, OnWait, Policy, Sharing, Stampede};
+pub(crate) use read::Read;
 pub(crate) use subject::{Name, Place, Root, Written};
 pub(crate) use write::{Cover, Effect, Write};

@@ -1,17 +1,16 @@
 //! `#[cached]`.
 
-use std::time::Duration;
-
 use proc_macro2::Ident;
-use syn::{Expr, ExprUnary, Lit, Path, UnOp};
+use syn::{Expr, Lit, Path};
 
-use super::options::{Known, Options, string};
+use super::options::{Known, Options};
+use super::policy::Policy;
 use super::subject::{self, Name, Resolver, Returns};
 use super::{CachePlace, source};
 use crate::args::{self, Args};
 use crate::function::{self, Function, Param, Wrapper};
 use crate::mistakes::Mistakes;
-use crate::{duration, text};
+use crate::text;
 
 const KNOWN: Known = Known {
     attribute: "#[cached]",
@@ -21,6 +20,18 @@ const KNOWN: Known = Known {
         "negative_ttl",
         "jitter",
         "stampede",
+        "profile",
+        "refresh",
+        "refresh_ahead",
+        "stale_while_revalidate",
+        "stale_if_error",
+        "on_wait",
+        "soft_timeout",
+        "hard_timeout",
+        "ttl_from",
+        "unless",
+        "only_if",
+        "cache_err",
         "tag",
         "tags",
         "ignores",
@@ -32,13 +43,6 @@ const KNOWN: Known = Known {
     repeatable: &["tag"],
 };
 
-/// How stampedes are avoided.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Stampede {
-    Lease,
-    XFetch { beta: f64 },
-}
-
 /// A valid `#[cached]`.
 pub(crate) struct Read {
     pub(crate) krate: Path,
@@ -46,10 +50,7 @@ pub(crate) struct Read {
     pub(crate) key: Name,
     pub(crate) tags: Vec<Name>,
     pub(crate) on: Option<Ident>,
-    pub(crate) ttl: Duration,
-    pub(crate) negative_ttl: Option<Duration>,
-    pub(crate) jitter: Option<f64>,
-    pub(crate) stampede: Option<Stampede>,
+    pub(crate) policy: Policy,
     pub(crate) version: u32,
     /// The value's type as text.
     pub(crate) value: String,
@@ -120,36 +121,14 @@ impl Read {
             }
         }
 
-        let ttl = match options.one("ttl") {
-            Some(value) => mistakes.take(lifetime(value)),
-            None => {
-                mistakes.add_error(
-                    options.mistake("`#[cached]` needs a lifetime: write for example `ttl = \"1h\"`"),
-                );
-                None
-            }
-        };
-        let negative_ttl = options.one("negative_ttl").and_then(|value| mistakes.take(lifetime(value)));
-        let jitter = options.one("jitter").and_then(|value| mistakes.take(jitter(value)));
-        let stampede = options.one("stampede").and_then(|value| mistakes.take(stampede(value)));
         let version = options.one("version").and_then(|value| mistakes.take(version(value))).unwrap_or(0);
         let on = on.map(|param| param.ident.clone());
         let (written, value) = function::unwrap(&function.output);
-        let whole = match (cache, key, ttl) {
-            (Some(cache), Some(key), Some(ttl)) => Some(Self {
-                krate,
-                cache,
-                key,
-                tags,
-                on,
-                ttl,
-                negative_ttl,
-                jitter,
-                stampede,
-                version,
-                value,
-                written,
-            }),
+        let policy = Policy::new(&options, function, &written, &mut mistakes);
+        let whole = match (cache, key) {
+            (Some(cache), Some(key)) => {
+                Some(Self { krate, cache, key, tags, on, policy, version, value, written })
+            }
             _ => None,
         };
         mistakes.end(whole)
@@ -224,36 +203,6 @@ fn uncovered(param: &Param, tags: &[Name]) -> String {
     )
 }
 
-fn lifetime(value: &Expr) -> syn::Result<Duration> {
-    let text = string(value, "\"1h\"")?;
-    duration::parse(&text.value()).map_err(|message| syn::Error::new(text.span(), message))
-}
-
-fn number(value: &Expr) -> Option<f64> {
-    match value {
-        Expr::Lit(literal) => match &literal.lit {
-            Lit::Float(float) => float.base10_parse().ok(),
-            Lit::Int(int) => int.base10_parse().ok(),
-            _ => None,
-        },
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => number(expr).map(|number| -number),
-        _ => None,
-    }
-}
-
-fn jitter(value: &Expr) -> syn::Result<f64> {
-    let shown = text::of(quote::quote!(#value));
-    match number(value) {
-        Some(jitter) if (0.0..=1.0).contains(&jitter) => Ok(jitter),
-        _ => {
-            let message = format!(
-                "`jitter = {shown}` is no share of the lifetime: write a number from 0 to 1, for example `jitter = 0.1`"
-            );
-            Err(syn::Error::new_spanned(value, message))
-        }
-    }
-}
-
 fn version(value: &Expr) -> syn::Result<u32> {
     let parsed = match value {
         Expr::Lit(literal) => match &literal.lit {
@@ -265,45 +214,4 @@ fn version(value: &Expr) -> syn::Result<u32> {
     parsed.ok_or_else(|| {
         syn::Error::new_spanned(value, "`version` takes a whole number, for example `version = 2`")
     })
-}
-
-fn stampede(value: &Expr) -> syn::Result<Stampede> {
-    let text = string(value, "\"xfetch\"")?;
-    parse_stampede(&text.value()).map_err(|message| syn::Error::new(text.span(), message))
-}
-
-fn parse_stampede(text: &str) -> Result<Stampede, String> {
-    let bare: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    match bare.as_str() {
-        "lease" => return Ok(Stampede::Lease),
-        "xfetch" => return Ok(Stampede::XFetch { beta: 1.0 }),
-        _ => {}
-    }
-    let Some(beta) = bare.strip_prefix("xfetch(beta=").and_then(|rest| rest.strip_suffix(')')) else {
-        return Err(format!(
-            "`{text}` is no protection against stampedes: write `lease`, `xfetch` or `xfetch(beta=2.0)`"
-        ));
-    };
-    match beta.parse::<f64>() {
-        Ok(beta) if beta.is_finite() && beta > 0.0 => Ok(Stampede::XFetch { beta }),
-        _ => Err(format!("`beta={beta}` is no positive number: above 1 loads earlier, below 1 later")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn protections_against_stampedes_are_read() {
-        assert_eq!(parse_stampede("lease"), Ok(Stampede::Lease));
-        assert_eq!(parse_stampede("xfetch"), Ok(Stampede::XFetch { beta: 1.0 }));
-        assert_eq!(parse_stampede("xfetch( beta = 2.5 )"), Ok(Stampede::XFetch { beta: 2.5 }));
-        for text in ["", "xfetch()", "x-fetch", "xfetch(gamma=1)"] {
-            assert!(parse_stampede(text).unwrap_err().starts_with(&format!("`{text}` is no protection")));
-        }
-        for text in ["xfetch(beta=0)", "xfetch(beta=-1)", "xfetch(beta=inf)", "xfetch(beta=much)"] {
-            assert!(parse_stampede(text).unwrap_err().contains("is no positive number"), "{text}");
-        }
-    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cache_core::__private as private;
 use cache_core::error::StoreErrorKind;
 use cache_core::heal::Healer;
-use cache_core::policy::Policy;
+use cache_core::policy::Overrides;
 use cache_core::scope::Recording;
 use cache_core::site::{Location, ReadSite};
 use cache_core::store::*;
@@ -265,21 +265,18 @@ pub(crate) fn touch(recording: &Recording, id: i64) -> Subject {
 /// The entry a put for this account fills.
 pub(crate) fn put(recording: &Recording, id: i64) {
     let subject = touch(recording, id);
-    let policy = Policy::ttl(Duration::from_secs(60));
-    recording.put(EntryKey { subject, field: 7 }, bytes::Bytes::from_static(b"value"), 0, policy);
+    recording.put(EntryKey { subject, field: 7 }, bytes::Bytes::from_static(b"value"), 0, &READ);
 }
 
 pub(crate) const SET: &str = "UPDATE account SET balance = $2 WHERE id = $1";
 pub(crate) const GET: &str = "SELECT balance FROM account WHERE id = $1";
 
-static READ: ReadSite = ReadSite {
-    at: Location { function: "kit::read", file: file!(), line: line!() },
-    template: "account:<id>",
-    tags: &[],
-    value: "i64",
-    version: 0,
-    policy: Policy::ttl(Duration::from_secs(3600)),
-};
+static READ: ReadSite = ReadSite::new(
+    Location { function: "kit::read", file: file!(), line: line!() },
+    "account:<id>",
+    "i64",
+    Overrides::ttl(Duration::from_secs(3600)),
+);
 
 /// A cached read of a balance that counts its loads.
 pub(crate) async fn read(

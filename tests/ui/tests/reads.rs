@@ -368,9 +368,9 @@ fn a_site_says_where_it_stands_and_what_it_is() {
     assert_eq!(site.template, "user:<id>");
     assert_eq!(site.tags, ["users", "org:<self.tenant>"]);
     assert_eq!(site.value, "User");
-    assert_eq!(site.policy.jitter, 0.1);
-    assert_eq!(site.policy.ttl, std::time::Duration::from_secs(3600));
-    assert_eq!(site.policy.stampede, cache_core::policy::Stampede::XFetch { beta: 1.0 });
+    assert_eq!(site.options.jitter, Some(0.1));
+    assert_eq!(site.options.ttl, Some(std::time::Duration::from_secs(3600)));
+    assert_eq!(site.options.stampede.unwrap().early, cache_core::policy::Early::XFetch { beta: 1.0 });
     assert!(site.at.file.ends_with("tests/reads.rs"), "{}", site.at.file);
     let attribute = include_str!("reads.rs").lines().position(|line| line.contains("stampede = \"xfetch\""));
     assert_eq!(site.at.line as usize, attribute.unwrap() + 1);

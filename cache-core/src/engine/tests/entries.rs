@@ -109,10 +109,12 @@ async fn bytes_that_do_not_decode_are_a_counted_miss_and_are_replaced() {
         epoch: crate::subject::Epoch(0),
         fingerprint: 0,
         made_at: crate::time::StoreTime(0),
+        current_until: crate::time::StoreTime(u64::MAX),
         expires_at: crate::time::StoreTime(u64::MAX),
         load: Duration::ZERO,
         tags: Vec::new(),
         full_key: None,
+        validator: None,
     };
     let world = World::new();
     let fingerprint = row_entry(&world.instance()).fingerprint();
@@ -160,7 +162,7 @@ async fn a_written_value_is_installed_unless_the_connection_was_used_again() {
         let subject = recording.touch(Kind::Entity, key);
         recording.used();
         let payload = crate::codec::encode(&9_u64).unwrap().into();
-        recording.put(row_entry(&a), payload, crate::codec::NAMED_MESSAGEPACK, ROW.policy);
+        recording.put(row_entry(&a), payload, crate::codec::NAMED_MESSAGEPACK, &ROW);
         assert_eq!(subject, row_entry(&a).subject);
         if used_again {
             recording.used();
@@ -184,7 +186,7 @@ async fn a_value_of_a_body_with_several_statements_or_none_is_not_installed() {
         recording.touch(Kind::Entity, key);
         (0..statements).for_each(|_| transaction.used());
         let payload = crate::codec::encode(&9_u64).unwrap().into();
-        recording.put(row_entry(&a), payload, crate::codec::NAMED_MESSAGEPACK, ROW.policy);
+        recording.put(row_entry(&a), payload, crate::codec::NAMED_MESSAGEPACK, &ROW);
         let fenced = a.cache.fence(transaction.finish().unwrap(), Origin::none()).await.unwrap();
         a.commit(9);
         fenced.clear().await.unwrap();
@@ -201,7 +203,7 @@ async fn a_written_value_is_not_installed_when_another_writer_came_in_between() 
     recording.touch(Kind::Entity, key);
     recording.used();
     let payload = crate::codec::encode(&2_u64).unwrap().into();
-    recording.put(row_entry(&a), payload, crate::codec::NAMED_MESSAGEPACK, ROW.policy);
+    recording.put(row_entry(&a), payload, crate::codec::NAMED_MESSAGEPACK, &ROW);
     let fenced = a.cache.fence(recording.finish().unwrap(), Origin::none()).await.unwrap();
     a.commit(2);
     b.write(3).await.unwrap();
@@ -219,7 +221,7 @@ async fn a_clear_that_is_repeated_installs_nothing() {
     recording.touch(Kind::Entity, key);
     recording.used();
     let payload = crate::codec::encode(&2_u64).unwrap().into();
-    recording.put(row_entry(&a), payload, crate::codec::NAMED_MESSAGEPACK, ROW.policy);
+    recording.put(row_entry(&a), payload, crate::codec::NAMED_MESSAGEPACK, &ROW);
     let fenced = a.cache.fence(recording.finish().unwrap(), Origin::none()).await.unwrap();
     let writer = match world.memory.lease(lease_of(&row_entry(&a))).await.unwrap() {
         Leased::Fenced(fences) => fences[0].writer,

@@ -8,14 +8,8 @@ use crate::store::{FillRequest, LeaseRequest, Leased, Store};
 use crate::subject::{EntryKey, Token};
 
 /// Two functions of one shape, `t:<>` in both: one depends on the group of its first argument, one on that of its second.
-static BY_FIRST: ReadSite = ReadSite {
-    at: AT,
-    template: "pair:<a>:<b>",
-    tags: &["group:<a>"],
-    value: "u64",
-    version: 0,
-    policy: Policy::ttl(HOUR),
-};
+static BY_FIRST: ReadSite =
+    ReadSite { tags: &["group:<a>"], ..ReadSite::new(AT, "pair:<a>:<b>", "u64", Overrides::ttl(HOUR)) };
 
 static BY_SECOND: ReadSite = ReadSite { tags: &["group:<b>"], ..BY_FIRST };
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::policy::{Policy, Stampede};
+use crate::policy::{Early, Overrides, Policy, Sharing, Stampede};
 use crate::scope::Writes;
 use crate::site::{Location, ReadSite};
 use crate::store::Origin;
@@ -23,26 +23,15 @@ use crate::{__private as private, Builder, Cache, Fenced, MemoryStore, WriteErro
 const AT: Location = Location { function: "users::find", file: "users.rs", line: 1 };
 const HOUR: Duration = Duration::from_secs(3600);
 
-static ROW: ReadSite =
-    ReadSite { at: AT, template: "row:<id>", tags: &[], value: "u64", version: 0, policy: Policy::ttl(HOUR) };
+static ROW: ReadSite = ReadSite::new(AT, "row:<id>", "u64", Overrides::ttl(HOUR));
 
-static TAGGED: ReadSite = ReadSite {
-    at: AT,
-    template: "rows",
-    tags: &["rows"],
-    value: "u64",
-    version: 0,
-    policy: Policy::ttl(HOUR),
-};
+static TAGGED: ReadSite =
+    ReadSite { tags: &["rows"], ..ReadSite::new(AT, "rows", "u64", Overrides::ttl(HOUR)) };
 
-static EARLY: ReadSite = ReadSite {
-    at: AT,
-    template: "early:<id>",
-    tags: &[],
-    value: "u64",
-    version: 0,
-    policy: Policy { stampede: Stampede::XFetch { beta: 1.0 }, ..Policy::ttl(HOUR) },
-};
+const XFETCH: Stampede = Stampede { sharing: Sharing::Lease, early: Early::XFetch { beta: 1.0 } };
+
+static EARLY: ReadSite =
+    ReadSite::new(AT, "early:<id>", "u64", Overrides { stampede: Some(XFETCH), ..Overrides::ttl(HOUR) });
 
 /// One store, one clock and one database row, for as many instances as a test wants.
 #[derive(Clone)]
