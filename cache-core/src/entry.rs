@@ -31,7 +31,8 @@ pub const EPOCH: std::ops::Range<usize> = 4..12;
 
 const FORMAT: u8 = 2;
 const NEGATIVE: u8 = 1;
-const CHECKSUM: std::ops::Range<usize> = 52..60;
+/// Where an entry's checksum stands, for stores that tell one from another.
+pub const CHECKSUM: std::ops::Range<usize> = 52..60;
 const FIXED: usize = 60;
 
 /// The facts about a stored value.
@@ -61,6 +62,12 @@ pub struct Header {
     pub full_key: Option<Box<str>>,
     /// What the loader said identifies this state of its source, an HTTP ETag for example.
     pub validator: Option<Box<str>>,
+}
+
+/// What tells these bytes from others in the same place; nothing of what is too short for an entry.
+#[must_use]
+pub fn mark_of(blob: &[u8]) -> Option<[u8; 8]> {
+    blob.get(CHECKSUM)?.try_into().ok()
 }
 
 /// Why bytes are no entry.

@@ -55,6 +55,9 @@ pub struct LeaseRequest<'a> {
     pub duration: Duration,
     /// Take a token although an entry stands (early refresh).
     pub force: bool,
+    /// With `force`: only if the entry that stands has these bytes at [`crate::entry::CHECKSUM`], or none stands. Another one of
+    /// the current epoch is answered: somebody was quicker.
+    pub over: Option<[u8; 8]>,
     /// Writers known to be finished: their fences on the subject and the tags are lifted first.
     pub finished: &'a [WriterId],
     /// Random number for missing tag generations. A store mixes in what never repeats, so that a command that is carried out
@@ -121,7 +124,7 @@ pub enum Leased {
         /// Generations to stamp the entry with; all are there and unfenced.
         tags: Vec<TagStamp>,
     },
-    /// An entry of the current epoch stands (never with `force`). The caller still compares its tags.
+    /// An entry of the current epoch stands (with `force` only another one than [`LeaseRequest::over`]). The caller still compares its tags.
     Present(Found),
     /// Someone else loads.
     Busy,

@@ -276,7 +276,9 @@ impl MemoryStore {
         let found = state.found(request.key, request.tags, now);
         let current = found.blob.as_deref().and_then(|blob| blob.get(entry::EPOCH))
             == Some(&state.epoch.0.to_le_bytes());
-        if current && !request.force {
+        let is_meant =
+            request.over.is_none_or(|over| found.blob.as_deref().and_then(entry::mark_of) == Some(over));
+        if current && !(request.force && is_meant) {
             return Leased::Present(found);
         }
         let slot = state.subjects.entry(request.key.subject.name().into()).or_default();
@@ -378,6 +380,7 @@ mod tests {
             token,
             duration: minute,
             force: true,
+            over: None,
             finished: &[],
             seed: 0,
             tag_ttl: minute,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Core;
-use super::lease::Grant;
+use super::lease::{Force, Grant};
 use super::read::Plan;
 use crate::flight::Shared;
 use crate::loading::Known;
@@ -168,6 +168,7 @@ pub(super) fn resume(core: &Arc<Core>, key: &EntryKey) -> Option<Resume> {
 pub(super) fn renew(
     core: &Arc<Core>,
     plan: &Plan,
+    force: Force,
     previous: Option<Known>,
     again: impl Again,
 ) -> Option<oneshot::Receiver<Outcome>> {
@@ -177,7 +178,7 @@ pub(super) fn renew(
     let (core, plan) = (core.clone(), plan.clone());
     tokio::spawn(async move {
         let _place = place;
-        if let Some(grant) = core.lease_early(&plan).await {
+        if let Some(grant) = core.lease_early(&plan, force).await {
             plan.state.counters.refreshes.add();
             let resume = Resume { core, key: plan.key.clone(), grant, previous, told };
             within(resume, call).await;

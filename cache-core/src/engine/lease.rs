@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::Core;
 use super::read::Plan;
+use crate::entry;
 use crate::error::StoreError;
 use crate::store::{LeaseRequest, Leased};
 use crate::subject::{EntryKey, Epoch, TagStamp, Token, WriterId};
@@ -38,6 +41,22 @@ impl Drop for Grant {
     }
 }
 
+/// Whether a lease is asked for although an entry stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Force {
+    No,
+    /// Over the one with this checksum, or none.
+    Over([u8; 8]),
+    OverAny,
+}
+
+impl Force {
+    /// Over these bytes.
+    pub(super) fn over(blob: Option<&Bytes>) -> Self {
+        blob.and_then(|blob| entry::mark_of(blob)).map_or(Self::OverAny, Self::Over)
+    }
+}
+
 /// What a store answered to the question for a lease.
 pub(super) enum Asked {
     Granted(Grant),
@@ -49,7 +68,7 @@ impl Core {
     pub(super) async fn lease(
         self: &Arc<Self>,
         plan: &Plan,
-        force: bool,
+        force: Force,
         finished: &[WriterId],
     ) -> Result<Asked, StoreError> {
         let Some(store) = self.store() else { return Ok(Asked::Other(Leased::Busy)) };
@@ -68,7 +87,11 @@ impl Core {
             tags: &plan.tags,
             token: grant.token,
             duration: plan.state.lease(),
-            force,
+            force: force != Force::No,
+            over: match force {
+                Force::Over(mark) => Some(mark),
+                Force::No | Force::OverAny => None,
+            },
             finished,
             seed: self.random(),
             tag_ttl: plan.state.policy().longest() * 2,
@@ -85,9 +108,9 @@ impl Core {
         }
     }
 
-    /// A lease although an entry stands, if nobody else has one and nobody writes.
-    pub(super) async fn lease_early(self: &Arc<Self>, plan: &Plan) -> Option<Grant> {
-        match self.lease(plan, true, &[]).await {
+    /// A lease although this entry stands, if nobody else has one, has replaced it, or writes.
+    pub(super) async fn lease_early(self: &Arc<Self>, plan: &Plan, force: Force) -> Option<Grant> {
+        match self.lease(plan, force, &[]).await {
             Ok(Asked::Granted(grant)) => Some(grant),
             _ => None,
         }

@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::Core;
 use super::behind::{Outcome, Resume};
-use super::lease::{Asked, Grant};
+use super::lease::{Asked, Force, Grant};
 use super::read::{Alive, Plan};
 use crate::codec;
 use crate::entry::{self, Header};
@@ -63,7 +63,7 @@ impl<O: Output> Reader<'_, O> {
             // The look went unanswered a moment ago: waiting for the lease too would cost the caller another deadline.
             return Obtained::Nothing;
         }
-        let (mut force, mut finished, mut pause) = (false, Vec::new(), FIRST_PAUSE);
+        let (mut force, mut finished, mut pause) = (Force::No, Vec::new(), FIRST_PAUSE);
         let since = core.clock.monotonic();
         loop {
             let asked = asks();
@@ -78,7 +78,7 @@ impl<O: Output> Reader<'_, O> {
                         return Obtained::Entry(alive.value, asked);
                     }
                     // It stands, but not for this reader: replace it.
-                    _ => force = true,
+                    _ => force = Force::over(found.blob.as_ref()),
                 },
                 Ok(Asked::Other(Leased::Fenced(fences))) => {
                     let healed = if finished.is_empty() { core.finished(&fences).await } else { Vec::new() };
@@ -102,7 +102,7 @@ impl<O: Output> Reader<'_, O> {
                     }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 3 / 2).min(LAST_PAUSE);
-                    force = false;
+                    force = Force::No;
                 }
             }
         }
@@ -164,7 +164,9 @@ impl<O: Output> Reader<'_, O> {
         match &loaded.payload {
             Ok(value) => {
                 let late = self.core.settings.faults.refreshes_by_set;
-                if let Some(grant) = if late { self.core.lease_early(self.plan).await } else { grant } {
+                if let Some(grant) =
+                    if late { self.core.lease_early(self.plan, Force::OverAny).await } else { grant }
+                {
                     self.fill(grant, value.as_deref(), &loaded).await;
                 }
             }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::behind::{self, Again, Outcome};
+use super::lease::Force;
 use super::load::{Obtained, Reader};
 use super::{Core, SiteState, put};
 use crate::breaker::Touched;
@@ -68,6 +69,8 @@ impl Plan {
 pub(super) struct Alive<V> {
     pub(super) value: Option<Arc<V>>,
     pub(super) standing: Standing,
+    /// What a lease is asked for over.
+    pub(super) force: Force,
     /// For a loader that may find it unmodified.
     pub(super) known: Option<Known>,
 }
@@ -153,13 +156,13 @@ impl<O: Output> Reader<'_, O> {
         if alive.standing != Standing::Current && !self.is_resting() {
             if self.is_inline(&again) {
                 let late = self.core.settings.faults.refreshes_by_set;
-                let grant = if late { None } else { self.core.lease_early(self.plan).await };
+                let grant = if late { None } else { self.core.lease_early(self.plan, alive.force).await };
                 if late || grant.is_some() {
                     counters.refreshes.add();
                     return self.load_early(grant, alive, load).await;
                 }
             } else {
-                behind::renew(self.core, self.plan, alive.known.clone(), again);
+                behind::renew(self.core, self.plan, alive.force, alive.known.clone(), again);
             }
         }
         let is_stale = alive.standing == Standing::Stale;
@@ -190,7 +193,8 @@ impl<O: Output> Reader<'_, O> {
         if !self.is_resting() {
             match self.plan.state.policy().timeouts.soft {
                 Some(soft) if !self.is_inline(&again) => {
-                    let outcome = behind::renew(self.core, self.plan, alive.known.clone(), again);
+                    let outcome =
+                        behind::renew(self.core, self.plan, alive.force, alive.known.clone(), again);
                     if let Some(output) = self.within_soft(soft, outcome).await {
                         return output;
                     }
@@ -275,7 +279,7 @@ impl<O: Output> Reader<'_, O> {
             }),
             _ => None,
         };
-        Some(Alive { value, standing, known })
+        Some(Alive { value, standing, force: Force::over(found.blob.as_ref()), known })
     }
 
     fn decode(&self, codec: u8, payload: &Bytes) -> Option<Arc<ValueOf<O>>> {

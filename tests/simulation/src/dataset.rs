@@ -136,7 +136,7 @@ impl Dataset {
         entry: &EntryKey,
         token: Token,
         until: StoreTime,
-        force: bool,
+        (force, over): (bool, Option<[u8; 8]>),
         finished: &[WriterId],
         now: StoreTime,
     ) -> Gate {
@@ -147,7 +147,7 @@ impl Dataset {
         }
         let epoch = self.epoch.0.to_le_bytes();
         if let Some(blob) = self.read(entry, now)
-            && !force
+            && !(force && over.is_none_or(|over| entry::mark_of(&blob) == Some(over)))
             && blob.get(entry::EPOCH) == Some(&epoch[..])
         {
             return Gate::Present(blob);

@@ -74,9 +74,10 @@ impl Job {
                 0 => so_far.blob = data.read(key, now),
                 _ => so_far.stamps[step - 1] = data.stamp(&tags[step - 1], now),
             },
-            Command::Lease { key, tags, token, duration, force, finished, seed, tag_ttl } => match step {
+            Command::Lease { key, tags, token, duration, force, over, finished, seed, tag_ttl } => match step
+            {
                 0 => {
-                    let gate = data.lease(key, *token, now.after(*duration), *force, finished, now);
+                    let gate = data.lease(key, *token, now.after(*duration), (*force, *over), finished, now);
                     if let Gate::Fenced(fences) = &gate {
                         so_far.fences.extend(fences.iter().cloned());
                     }

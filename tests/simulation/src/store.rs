@@ -75,7 +75,7 @@ impl Store for SimStore {
     }
 
     fn lease<'a>(&'a self, request: LeaseRequest<'a>) -> StoreResult<'a, Leased> {
-        let LeaseRequest { key, tags, token, duration, force, finished, seed, tag_ttl } = request;
+        let LeaseRequest { key, tags, token, duration, force, over, finished, seed, tag_ttl } = request;
         answered!(
             self,
             Command::Lease {
@@ -84,6 +84,7 @@ impl Store for SimStore {
                 token,
                 duration,
                 force,
+                over,
                 finished: finished.to_vec(),
                 seed,
                 tag_ttl,

@@ -28,6 +28,7 @@ pub enum Command {
         token: Token,
         duration: Duration,
         force: bool,
+        over: Option<[u8; 8]>,
         finished: Vec<WriterId>,
         seed: u64,
         tag_ttl: Duration,

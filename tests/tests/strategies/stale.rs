@@ -126,6 +126,27 @@ async fn of_many_readers_of_a_stale_value_one_loads() {
     assert_eq!(world.loads(), 2, "one here or there, all in all");
 }
 
+/// Both have read the stale value; one has loaded before the other asks for its lease.
+#[tokio::test]
+async fn who_was_slower_finds_that_it_was_loaded_already() {
+    let world = World::new();
+    let (here, there) = (prices(&world), prices(&world));
+    assert_eq!(here.renewed(7).await, Ok(1));
+    world.passes(12);
+    let lease = world.store.hold(cache_core::testkit::Command::Lease);
+    assert_eq!(there.renewed(7).await, Ok(1));
+    lease.reached().await;
+    assert_eq!(here.renewed(7).await, Ok(1));
+    assert!(comes_true(|| here.cache.stats().total().fills == 2).await);
+    lease.release();
+    let is_over = || async { there.renewed(7).await.is_ok() && world.loads() == 2 };
+    for _ in 0..20 {
+        assert!(is_over().await, "it is loaded once");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(there.cache.stats().total().refreshes, 0);
+}
+
 #[tokio::test]
 async fn inline_one_caller_loads_and_the_others_are_served() {
     let world = World::new();

@@ -62,6 +62,7 @@ pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<L
         Step::script(&script::LEASE, &keys(&key.subject, ['v', 'l', 'c']), |cmd| {
             cmd.arg(key.field_text()).arg(token_text(token)).arg(lifetime(request.duration));
             cmd.arg(&epoch.0.to_le_bytes()[..]).arg(u8::from(request.force));
+            cmd.arg(request.over.as_ref().map_or(&[][..], |over| &over[..]));
             writers(cmd, finished);
         })
     }));

@@ -90,7 +90,17 @@ fn row_entry(instance: &Instance) -> EntryKey {
 
 fn lease_of(key: &EntryKey) -> LeaseRequest<'_> {
     let (token, tags) = (Token(1), &[]);
-    LeaseRequest { key, tags, token, duration: HOUR, force: true, finished: &[], seed: 0, tag_ttl: HOUR }
+    LeaseRequest {
+        key,
+        tags,
+        token,
+        duration: HOUR,
+        force: true,
+        over: None,
+        finished: &[],
+        seed: 0,
+        tag_ttl: HOUR,
+    }
 }
 
 async fn plant(world: &World, key: &EntryKey, blob: &[u8]) {

@@ -86,6 +86,7 @@ async fn an_entry_of_another_row_is_no_entry() {
         token,
         duration: HOUR,
         force: true,
+        over: None,
         finished: &[],
         seed: 0,
         tag_ttl: HOUR,

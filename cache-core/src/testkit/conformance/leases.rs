@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::trial::{Trial, blob};
+use crate::entry;
 use crate::store::{LeaseRequest, Leased};
 use crate::subject::Epoch;
 
@@ -51,6 +52,26 @@ pub async fn a_forced_lease_is_granted_over_an_entry(trial: &Trial<'_>) {
     assert_eq!(trial.blob(&user).await, Some(old), "the entry stands while it is loaded again");
     assert!(trial.fill(&lease, "new").await);
     assert_eq!(trial.blob(&user).await, Some(blob(lease.epoch, "new")));
+}
+
+/// Two processes find that an entry is due; the second asks when the first has filled already. Nothing has to be loaded then.
+pub async fn a_forced_lease_is_granted_over_the_entry_it_was_meant_for_only(trial: &Trial<'_>) {
+    let user = trial.entry("user:1");
+    let due = |over| LeaseRequest { force: true, over: Some(over), ..trial.request(&user, &[]) };
+    let old = trial.filled(&user, "old").await;
+    let seen = entry::mark_of(&old).expect("an entry has a checksum");
+    let lease = trial.granted_for(due(seen)).await;
+    assert!(trial.fill(&lease, "new").await);
+    match trial.lease(due(seen)).await {
+        Leased::Present(found) => assert_eq!(found.blob, Some(blob(lease.epoch, "new"))),
+        other => panic!("lease answered {other:?} although the entry is another one by now"),
+    }
+    let lease = trial.granted_for(due(entry::mark_of(&blob(lease.epoch, "new")).expect("as above"))).await;
+    assert!(trial.fill(&lease, "newer").await);
+    let write = trial.mark(&[&user.subject]).await;
+    trial.clear(&write).await;
+    // None stands: whoever was due to load it may.
+    trial.granted_for(due(seen)).await;
 }
 
 /// Force passes over an entry, not over another loader.

@@ -90,6 +90,7 @@ facts! {
         one_of_many_at_once_is_granted,
         an_entry_that_stands_is_present,
         a_forced_lease_is_granted_over_an_entry,
+        a_forced_lease_is_granted_over_the_entry_it_was_meant_for_only,
         a_forced_lease_is_busy_while_someone_loads,
         a_fill_needs_the_exact_token,
         a_fill_uses_its_token_up,

@@ -114,7 +114,17 @@ impl<'a> Trial<'a> {
     /// A request with defaults: a fresh token, ten minutes, not forced, nobody finished.
     pub fn request<'r>(&self, key: &'r EntryKey, tags: &'r [Subject]) -> LeaseRequest<'r> {
         let (token, seed) = (self.token(), self.rng.bits());
-        LeaseRequest { key, tags, token, duration: LONG, force: false, finished: &[], seed, tag_ttl: LONG }
+        LeaseRequest {
+            key,
+            tags,
+            token,
+            duration: LONG,
+            force: false,
+            over: None,
+            finished: &[],
+            seed,
+            tag_ttl: LONG,
+        }
     }
 
     /// Reads an entry.
@@ -261,8 +271,9 @@ async fn answered<T>(command: &str, answer: StoreResult<'_, T>) -> T {
 
 /// Bytes with an epoch where stores look for it, and the value behind.
 pub fn blob(epoch: Epoch, value: &str) -> Bytes {
-    let mut bytes = vec![1; entry::EPOCH.end];
+    let mut bytes = vec![1; entry::CHECKSUM.end];
     bytes[entry::EPOCH].copy_from_slice(&epoch.0.to_le_bytes());
+    bytes[entry::CHECKSUM].copy_from_slice(&xxhash_rust::xxh3::xxh3_64(value.as_bytes()).to_le_bytes());
     bytes.extend_from_slice(value.as_bytes());
     bytes.into()
 }

@@ -1,22 +1,24 @@
 -- LEASE: permission to fill one entry.
 -- KEYS   entries (v), leases (l) and fences (c) of one subject
--- ARGV   field, token, duration in ms, epoch of the connection (8 bytes), force (0 or 1), finished writers ...
+-- ARGV   field, token, duration in ms, epoch of the connection (8 bytes), force (0 or 1), checksum of
+--        the entry that force is for (8 bytes, or empty for any), finished writers ...
 -- Reply  {granted, now} or {busy, now} or {present, now, blob} or {fenced, now, {writer, record, ...}}
 -- Keeps  I1: no token is given while a fence stands. An entry of another epoch does not count; a fill replaces it.
 local v, l, c = KEYS[1], KEYS[2], KEYS[3]
-local field, token, duration, epoch, force = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local field, token, duration, epoch, force, over = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local fences = standing_fences(c, ARGV, 6)
+local fences = standing_fences(c, ARGV, 7)
 if #fences > 0 then
   return {'fenced', now, fences}
 end
 
 -- Somebody else's value under our name is no entry.
-if force == '0' and redis.call('TYPE', v).ok == 'hash' then
+if (force == '0' or over ~= '') and redis.call('TYPE', v).ok == 'hash' then
   local blob = redis.call('HGET', v, field)
-  if blob and string.sub(blob, 5, 12) == epoch then
+  local is_meant = force == '1' and blob and string.sub(blob, 53, 60) == over
+  if blob and string.sub(blob, 5, 12) == epoch and not is_meant then
     return {'present', now, blob}
   end
 end
