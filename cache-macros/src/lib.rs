@@ -27,10 +27,21 @@ use proc_macro::TokenStream;
 /// | option | meaning | default |
 /// |---|---|---|
 /// | `key` | template (`"user:<id>"`, `"user:<user.id>"`, `"<self.tenant>:user:<id>"`) or a type with a typed key (`User(org, id)`; `User` alone where exactly one parameter can be meant) | required |
-/// | `ttl` | lifetime of a value: `"90s"`, `"15m"`, `"1h 30m"`, `"7d"` | required |
+/// | `ttl` | lifetime of a value: `"90s"`, `"15m"`, `"1h 30m"`, `"7d"` | required, or `profile` |
 /// | `negative_ttl` | lifetime of "there is none" | `"60s"` |
 /// | `jitter` | share of the lifetime, 0 to 1, by which it is stretched or shrunk at random | `0` |
-/// | `stampede` | `"lease"`, `"xfetch"` or `"xfetch(beta=2.0)"` | `"lease"` |
+/// | `stampede` | who shares a load: `"none"`, `"flight"`, `"lease"`; and early by chance: `"xfetch"`, `"xfetch(beta=2.0)"` | `"lease"` |
+/// | `profile` | a named policy, for what the attribute does not say | none |
+/// | `refresh_ahead` | load anew in the background after this share of the lifetime: `"80%"` | none |
+/// | `stale_while_revalidate` | how long past its lifetime a value is served while it is loaded anew | none |
+/// | `stale_if_error` | how long past its lifetime a value is served if the load fails | none |
+/// | `on_wait` | what a caller does while another loads: `"wait"`, `"wait(500ms)"`, `"stale"`, `"load"` | `"wait"` |
+/// | `soft_timeout` | after this the stale value is served and the load goes on | none |
+/// | `hard_timeout` | after this the load is dropped, and its caller gets an error | none |
+/// | `refresh` | who loads what still stands: `"background"` or `"inline"` | as the options need |
+/// | `ttl_from` | the lifetime, from the value: <code>&#124;token: &Token&#124; token.lasts()</code> | `ttl` |
+/// | `unless`, `only_if` | a closure about the value (not stored), or an expression about the arguments (past the cache) | none |
+/// | `cache_err` | an error without fields that means "there is none": `sqlx::Error::RowNotFound` | none |
 /// | `tags` | invalidation groups of the entry, as templates | none |
 /// | `ignores` | parameters that do not change the answer | none |
 /// | `on` | the parameter that is read from; inside a transaction the cache is bypassed | none |
