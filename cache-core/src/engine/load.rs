@@ -167,7 +167,7 @@ impl<O: Output> Reader<'_, O> {
                 if let Some(grant) =
                     if late { self.core.lease_early(self.plan, Force::OverAny).await } else { grant }
                 {
-                    self.fill(grant, value.as_deref(), &loaded).await;
+                    self.fill(grant, value.as_deref(), &loaded.verdict, loaded.took).await;
                 }
             }
             Err(_) => self.rests(),
@@ -184,7 +184,7 @@ impl<O: Output> Reader<'_, O> {
         let loaded = self.load(load, previous).await;
         match &loaded.payload {
             Ok(value) => {
-                self.fill(grant, value.as_deref(), &loaded).await;
+                self.fill(grant, value.as_deref(), &loaded.verdict, loaded.took).await;
                 teller.tell(Outcome::Loaded(value.clone().map(|value| value as _)));
             }
             Err(_) => {
@@ -217,15 +217,16 @@ impl<O: Output> Reader<'_, O> {
         &self,
         mut grant: Grant,
         value: Option<&ValueOf<O>>,
-        loaded: &Loaded<O>,
+        verdict: &Verdict,
+        took: Duration,
     ) -> bool {
-        if loaded.verdict.is_skipped || loaded.verdict.is_tainted {
+        if verdict.is_skipped || verdict.is_tainted {
             return false;
         }
         let (core, counters) = (self.core, &self.plan.state.counters);
         let policy = self.plan.state.policy();
         let ttl = if value.is_some() { policy.lifetime.ttl } else { policy.lifetime.negative_ttl };
-        let ttl = loaded.verdict.ttl.unwrap_or(ttl);
+        let ttl = verdict.ttl.unwrap_or(ttl);
         let lifetime = jittered(ttl, policy.lifetime.jitter, core.rng.unit());
         let useful = lifetime.saturating_add(policy.stale());
         let faults = core.settings.faults;
@@ -236,7 +237,7 @@ impl<O: Output> Reader<'_, O> {
             grant.tags = found.tags;
         }
         let (Some(store), Some(blob)) =
-            (core.store(), self.encode(&grant, value, loaded, [lifetime, useful]))
+            (core.store(), self.encode(&grant, value, verdict, [took, lifetime, useful]))
         else {
             return false;
         };
@@ -266,8 +267,8 @@ impl<O: Output> Reader<'_, O> {
         &self,
         grant: &Grant,
         value: Option<&ValueOf<O>>,
-        loaded: &Loaded<O>,
-        [lifetime, useful]: [Duration; 2],
+        verdict: &Verdict,
+        [took, lifetime, useful]: [Duration; 3],
     ) -> Option<Bytes> {
         let payload = match value.map(codec::encode).transpose() {
             Ok(payload) => payload.unwrap_or_default(),
@@ -288,10 +289,10 @@ impl<O: Output> Reader<'_, O> {
             made_at: grant.now,
             current_until: grant.now.after(lifetime),
             expires_at: grant.now.after(useful),
-            load: loaded.took,
+            load: took,
             tags: grant.tags.clone(),
             full_key: self.plan.key.subject.full().map(Into::into),
-            validator: loaded.verdict.validator.clone(),
+            validator: verdict.validator.clone(),
         };
         Some(entry::encode(&header, &payload))
     }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::behind::{self, Again, Outcome};
 use super::lease::Force;
-use super::load::{Obtained, Reader};
+use super::load::{Loaded, Obtained, Reader};
 use super::{Core, SiteState, put};
 use crate::breaker::Touched;
 use crate::codec;
@@ -319,10 +319,11 @@ impl<O: Output> Reader<'_, O> {
             match policy.on_wait {
                 OnWait::Wait(_) => {}
                 OnWait::Load => return self.load_unleased(load, standing).await,
-                OnWait::Stale => match standing.take().and_then(|alive| self.serve_stale(alive)) {
-                    Some(output) => return output,
-                    None => {}
-                },
+                OnWait::Stale => {
+                    if let Some(output) = standing.take().and_then(|alive| self.serve_stale(alive)) {
+                        return output;
+                    }
+                }
             }
             match self.wait(waiter).await {
                 Waited::Took(output) => {
@@ -370,7 +371,7 @@ impl<O: Output> Reader<'_, O> {
         };
         let loaded = self.load(load, standing.as_ref().and_then(|alive| alive.known.clone())).await;
         if let (Ok(value), Some(grant)) = (&loaded.payload, grant) {
-            self.fill(grant, value.as_deref(), &loaded).await;
+            self.fill(grant, value.as_deref(), &loaded.verdict, loaded.took).await;
         }
         match loaded.payload {
             Ok(value) => Self::loaded(value),
@@ -460,16 +461,12 @@ impl<O: Output> Reader<'_, O> {
         };
         leader.reaches(Stage::Loading);
         let loaded = self.load(load, standing.as_ref().and_then(|alive| alive.known.clone())).await;
-        let value = match &loaded.payload {
-            Ok(value) => value.clone(),
-            Err(_) => {
-                return match loaded.payload {
-                    Err(error) => self.fails(error, standing),
-                    Ok(value) => Self::loaded(value),
-                };
-            }
+        let Loaded { payload, verdict, took } = loaded;
+        let value = match payload {
+            Ok(value) => value,
+            Err(error) => return self.fails(error, standing),
         };
-        if loaded.verdict.is_tainted {
+        if verdict.is_tainted {
             // Nobody may take it who would not have read the older value himself.
             return Self::loaded(value);
         }
@@ -478,11 +475,10 @@ impl<O: Output> Reader<'_, O> {
             leader.reaches(Stage::Sealed);
         }
         let filled = match grant {
-            Some(grant) => self.fill(grant, value.as_deref(), &loaded).await,
+            Some(grant) => self.fill(grant, value.as_deref(), &verdict, took).await,
             None => false,
         };
         leader.lands(value.clone().map(|value| value as _), Proof::Load { filled });
-        drop(loaded);
         Self::loaded(value)
     }
 

@@ -59,6 +59,12 @@ pub fn ttl_from<O: Output>(output: &O, ttl: impl FnOnce(&ValueOf<O>) -> Duration
     }
 }
 
+/// The opposite.
+#[must_use]
+pub const fn not(is: bool) -> bool {
+    !is
+}
+
 /// What `only_if` says about a value; `unless` says the opposite.
 pub fn only_if<O: Output>(output: &O, keep: impl FnOnce(&ValueOf<O>) -> bool) {
     if output.peek().is_some_and(|value| !keep(value)) {

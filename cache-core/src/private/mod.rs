@@ -18,7 +18,7 @@ pub use std::time::Duration;
 pub use answer::{Answer, InResult, Maybe, Shared, Unseen};
 pub use around::{Around, Subjects};
 pub use keyed::{Keyed, PartOf};
-pub use load::{Repeatable, TimesOut, absent, only_if, present, repeat, timed, ttl_from, unless};
+pub use load::{Repeatable, TimesOut, absent, not, only_if, present, repeat, timed, ttl_from, unless};
 pub use lookup::Lookup;
 pub use opened::{Opened, run};
 pub use returned::{Fallible, Returned, ReturnedAlone, succeeded};

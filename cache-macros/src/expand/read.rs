@@ -62,7 +62,8 @@ fn begun(p: &TokenStream, read: &Read, cache: &TokenStream) -> TokenStream {
         past.push(quote_spanned!(unless.span()=> #unless));
     }
     if let Some(Condition::Arguments(only_if)) = &read.policy.only_if {
-        past.push(quote_spanned!(only_if.span()=> !(#only_if)));
+        // A function, since a lint may know a shorter form of what the user wrote, negated.
+        past.push(quote_spanned!(only_if.span()=> #p::not(#only_if)));
     }
     let covered = quote_spanned!(span=> #p::Lookup::new(#cache, &__CACHE_SITE, #text, #tags));
     if past.is_empty() {

@@ -21,7 +21,7 @@ impl Prices {
         self.source.load().await
     }
 
-    #[cached(key = "only_even:<id>", ttl = "1h", only_if = |price: &u64| price % 2 == 0)]
+    #[cached(key = "only_even:<id>", ttl = "1h", only_if = |price: &u64| price.is_multiple_of(2))]
     async fn only_even(&self, id: u64) -> Result<u64, Failed> {
         self.source.load().await
     }
