@@ -135,6 +135,34 @@ impl fmt::Display for LoadTimeout {
 
 impl StdError for LoadTimeout {}
 
+/// A batch function returned a `Vec` that is longer or shorter than the keys it was asked for: nobody can tell which value
+/// belongs to which key, so nothing was cached and nothing is returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchError {
+    asked: usize,
+    returned: usize,
+}
+
+impl BatchError {
+    /// So many keys were asked for, and so many values returned.
+    #[must_use]
+    pub fn new(asked: usize, returned: usize) -> Self {
+        Self { asked, returned }
+    }
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { asked, returned } = self;
+        write!(
+            f,
+            "a batch function was asked for {asked} keys and returned {returned} values: return one `Option` for each key, in their order, or a `HashMap`"
+        )
+    }
+}
+
+impl StdError for BatchError {}
+
 /// A cache could not be built; the text says which setting or attribute is wrong and what to write instead.
 #[derive(Debug)]
 pub struct BuildError(Vec<String>);

@@ -1,7 +1,11 @@
 //! What a cached function may return: `T`, `Arc<T>`, `Option` of either, and `Result` of any of those. Refuses to look
 //! inside values; it only takes the wrapping off and puts it on again.
 
+mod many;
+
 use std::sync::Arc;
+
+pub use many::{Aligned, Alone, Batch, BatchOutput, ByFrom, FromBatchError, InResult, Sorted};
 
 use crate::schema::Cacheable;
 

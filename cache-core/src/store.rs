@@ -10,6 +10,8 @@
 //!
 //! The conformance suite of the test kit shows a store's author whether his store keeps them.
 
+mod many;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -22,12 +24,26 @@ use crate::error::StoreError;
 pub use crate::subject::TagStamp;
 use crate::subject::{EntryKey, Epoch, Subject, Token, WriterId};
 use crate::time::StoreTime;
+pub(crate) use many::all;
+pub use many::side_by_side;
 
 /// A boxed future, so that stores can be trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a store answers, or why it could not.
 pub type StoreResult<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// One answer for each of many requests, in their order: what is wrong with one says nothing about the others.
+pub type Answers<'a, T> = BoxFuture<'a, Vec<Result<T, StoreError>>>;
+
+/// What [`Store::get_many`] is asked for, entry by entry.
+#[derive(Clone, Copy, Debug)]
+pub struct GetRequest<'a> {
+    /// The entry.
+    pub key: &'a EntryKey,
+    /// The tags whose generations are wanted.
+    pub tags: &'a [Subject],
+}
 
 /// Answer to [`Store::get`].
 #[derive(Clone, Debug)]
@@ -255,6 +271,28 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// still in the put's epoch. Idempotent, also where the fence is already gone. `Ok` only when the current master
     /// acknowledged all of it.
     fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared>;
+
+    /// As [`get`](Self::get) for each; a store that can sends all in one round trip. By default each is asked for by itself, side
+    /// by side.
+    fn get_many<'a>(&'a self, requests: &'a [GetRequest<'a>]) -> Answers<'a, Found> {
+        side_by_side(requests, |request| self.get(request.key, request.tags))
+    }
+
+    /// As [`lease`](Self::lease) for each, each atomic by itself; a store that can sends all in one round trip.
+    fn lease_many<'a>(&'a self, requests: &'a [LeaseRequest<'a>]) -> Answers<'a, Leased> {
+        side_by_side(requests, |request| self.lease(*request))
+    }
+
+    /// As [`fill`](Self::fill) for each, each atomic by itself; a store that can sends all in one round trip. The tags of an
+    /// entry are read after its fill.
+    fn fill_many<'a>(&'a self, requests: &'a [FillRequest<'a>]) -> Answers<'a, Filled> {
+        side_by_side(requests, |request| self.fill(*request))
+    }
+
+    /// As [`release`](Self::release) for each.
+    fn release_many<'a>(&'a self, leases: &'a [(EntryKey, Token)]) -> Answers<'a, ()> {
+        side_by_side(leases, |(key, token)| self.release(key, *token))
+    }
 
     /// Which part of the store holds a subject, as far as is known now. Parts are rested one by one when they do not answer, so
     /// a part that is gone costs its share of the keys only. A store in one piece keeps the default: one shard.

@@ -9,6 +9,9 @@ use crate::breaker::Touched;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::Store;
 
+/// Entries of a pipeline that take no longer than a command.
+const A_COMMAND: usize = 250;
+
 impl Core {
     /// Asks the store on the read path: at once refused while a breaker of the shards is open, given up at the read deadline.
     pub(super) async fn ask<T>(
@@ -31,6 +34,33 @@ impl Core {
             _ => self.breakers.succeeded(touched),
         }
         answer
+    }
+
+    /// As [`ask`](Self::ask), for many entries in one round trip. A pipeline takes longer than a command: it has the deadline of
+    /// one for each 250 entries that were begun.
+    pub(super) async fn ask_many<T>(
+        &self,
+        touched: &Touched,
+        entries: usize,
+        command: impl Future<Output = Vec<Result<T, StoreError>>>,
+    ) -> Vec<Result<T, StoreError>> {
+        let failed = |kind, why: &str| (0..entries).map(|_| Err(StoreError::new(kind, why))).collect();
+        if !self.breakers.allow(touched, self.clock.monotonic()) {
+            return failed(StoreErrorKind::Unavailable, "it failed several times in a row and rests");
+        }
+        let patience = u32::try_from(entries.div_ceil(A_COMMAND)).unwrap_or(u32::MAX).max(1);
+        let deadline = self.settings.read_deadline.saturating_mul(patience);
+        let Ok(answers) = tokio::time::timeout(deadline, command).await else {
+            self.breakers.failed(touched, self.clock.monotonic());
+            return failed(StoreErrorKind::TimedOut, "no answer in time");
+        };
+        let is_silent = |answer: &Result<T, StoreError>| matches!(answer, Err(error) if error.kind() != StoreErrorKind::Rejected);
+        if answers.iter().any(is_silent) {
+            self.breakers.failed(touched, self.clock.monotonic());
+        } else {
+            self.breakers.succeeded(touched);
+        }
+        answers
     }
 
     /// The store, unless the cache is off.

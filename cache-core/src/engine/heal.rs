@@ -52,30 +52,42 @@ impl Core {
     /// The writers among these whose fences may be lifted. Empty if any fence has to stay, since a lease would be refused
     /// all the same.
     pub(super) async fn finished(&self, fences: &[Fence]) -> Vec<WriterId> {
-        let (orphans, others): (Vec<_>, Vec<_>) =
-            fences.iter().cloned().partition(|fence| fence.origin.is_none());
-        if fences.iter().any(|fence| fence.age < YOUNG)
-            || orphans.iter().any(|fence| fence.age < self.settings.orphan_after)
-        {
-            return Vec::new();
+        self.finished_of_each(&[fences]).await
+    }
+
+    /// The writers whose fences may be lifted, of those sets none of which has to stay. Who knows is asked once for all.
+    pub(super) async fn finished_of_each(&self, sets: &[&[Fence]]) -> Vec<WriterId> {
+        let may_go = |fence: &Fence| {
+            fence.age >= YOUNG && (!fence.origin.is_none() || fence.age >= self.settings.orphan_after)
+        };
+        let sets: Vec<_> = sets.iter().filter(|set| set.iter().all(may_go)).collect();
+        let mut fences: Vec<Fence> = Vec::new();
+        for fence in sets.iter().flat_map(|set| set.iter()) {
+            if !fences.iter().any(|known| known.writer == fence.writer) {
+                fences.push(fence.clone());
+            }
         }
         if self.settings.faults.heals_by_age {
             return fences.iter().map(|fence| fence.writer).collect();
         }
+        let (orphans, others): (Vec<_>, Vec<_>) =
+            fences.into_iter().partition(|fence| fence.origin.is_none());
         let mut finished: Vec<_> = orphans.iter().map(|fence| fence.writer).collect();
-        if others.is_empty() {
-            return finished;
-        }
-        if !self.healing.may_ask(&others, self.clock.monotonic()) {
-            return Vec::new();
-        }
-        let healers = self.healing.healers.read().unwrap_or_else(PoisonError::into_inner).clone();
-        for healer in healers {
-            let known: Vec<_> = others.iter().filter(|fence| healer.knows(fence)).cloned().collect();
-            if !known.is_empty() {
-                finished.extend(healer.finished(&known).await);
+        if !others.is_empty() && self.healing.may_ask(&others, self.clock.monotonic()) {
+            let healers = self.healing.healers.read().unwrap_or_else(PoisonError::into_inner).clone();
+            for healer in healers {
+                let known: Vec<_> = others.iter().filter(|fence| healer.knows(fence)).cloned().collect();
+                if !known.is_empty() {
+                    finished.extend(healer.finished(&known).await);
+                }
             }
         }
-        if others.iter().all(|fence| finished.contains(&fence.writer)) { finished } else { Vec::new() }
+        // Where one of several has to stay, lifting the others lets nobody in.
+        let is_over = |set: &[Fence]| set.iter().all(|fence| finished.contains(&fence.writer));
+        let over = sets.iter().filter(|set| is_over(set));
+        let mut writers: Vec<_> = over.flat_map(|set| set.iter().map(|fence| fence.writer)).collect();
+        writers.sort_unstable();
+        writers.dedup();
+        writers
     }
 }

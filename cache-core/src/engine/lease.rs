@@ -17,10 +17,16 @@ pub(super) struct Grant {
     core: Arc<Core>,
     key: EntryKey,
     pub(super) token: Token,
+    pub(super) stamp: Stamp,
+    held: bool,
+}
+
+/// What an entry is stamped with: all of it from before the load.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stamp {
     pub(super) epoch: Epoch,
     pub(super) now: StoreTime,
     pub(super) tags: Vec<TagStamp>,
-    held: bool,
 }
 
 impl Grant {
@@ -51,6 +57,18 @@ pub(super) enum Force {
 }
 
 impl Force {
+    pub(super) fn is_any(self) -> bool {
+        self != Self::No
+    }
+
+    /// The checksum of the one that is meant.
+    pub(super) fn mark(self) -> Option<[u8; 8]> {
+        match self {
+            Self::Over(mark) => Some(mark),
+            Self::No | Self::OverAny => None,
+        }
+    }
+
     /// Over these bytes.
     pub(super) fn over(blob: Option<&Bytes>) -> Self {
         blob.and_then(|blob| entry::mark_of(blob)).map_or(Self::OverAny, Self::Over)
@@ -77,9 +95,7 @@ impl Core {
             core: self.clone(),
             key: plan.key.clone(),
             token: Token(self.random()),
-            epoch: Epoch::default(),
-            now: StoreTime::default(),
-            tags: Vec::new(),
+            stamp: Stamp::default(),
             held: true,
         };
         let request = LeaseRequest {
@@ -87,18 +103,15 @@ impl Core {
             tags: &plan.tags,
             token: grant.token,
             duration: plan.state.lease(),
-            force: force != Force::No,
-            over: match force {
-                Force::Over(mark) => Some(mark),
-                Force::No | Force::OverAny => None,
-            },
+            force: force.is_any(),
+            over: force.mark(),
             finished,
             seed: self.random(),
             tag_ttl: plan.state.policy().longest() * 2,
         };
         match self.ask(&plan.touched(store), store.lease(request)).await? {
             Leased::Granted { epoch, now, tags } => {
-                (grant.epoch, grant.now, grant.tags) = (epoch, now, tags);
+                grant.stamp = Stamp { epoch, now, tags };
                 Ok(Asked::Granted(grant))
             }
             other => {

@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::Core;
 use super::behind::{Outcome, Resume};
-use super::lease::{Asked, Force, Grant};
+use super::lease::{Asked, Force, Grant, Stamp};
 use super::read::{Alive, Plan};
 use crate::codec;
 use crate::entry::{self, Header};
@@ -20,11 +20,11 @@ use crate::loading::{self, Known, Verdict};
 use crate::output::{Output, Payload, ValueOf};
 use crate::policy::{OnWait, Sharing};
 use crate::stampede::{Standing, jittered};
-use crate::store::{FillRequest, Leased};
+use crate::store::{FillRequest, Filled, Leased};
 
 /// Pauses between looks at another process's load.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const LAST_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(2);
+pub(super) const LAST_PAUSE: Duration = Duration::from_millis(50);
 
 /// One call of a cached function.
 pub(super) struct Reader<'a, O> {
@@ -113,6 +113,11 @@ impl<O: Output> Reader<'_, O> {
         if !self.degraded.swap(true, Ordering::Relaxed) {
             self.plan.state.counters.degraded.add();
         }
+    }
+
+    /// Whether it did.
+    pub(super) fn is_degraded(&self) -> bool {
+        self.degraded.load(Ordering::Relaxed)
     }
 
     /// Runs the loader, timed and in a span.
@@ -206,7 +211,7 @@ impl<O: Output> Reader<'_, O> {
     }
 
     /// The loader failed while a value stood: it is left alone for a while.
-    fn rests(&self) {
+    pub(super) fn rests(&self) {
         let now = self.core.clock.monotonic();
         let until = now.saturating_add(self.plan.state.policy().on_error.pause);
         self.core.behind.failed(&self.plan.key, now, until);
@@ -223,21 +228,17 @@ impl<O: Output> Reader<'_, O> {
         if verdict.is_skipped || verdict.is_tainted {
             return false;
         }
-        let (core, counters) = (self.core, &self.plan.state.counters);
-        let policy = self.plan.state.policy();
-        let ttl = if value.is_some() { policy.lifetime.ttl } else { policy.lifetime.negative_ttl };
-        let ttl = verdict.ttl.unwrap_or(ttl);
-        let lifetime = jittered(ttl, policy.lifetime.jitter, core.rng.unit());
-        let useful = lifetime.saturating_add(policy.stale());
+        let core = self.core;
+        let [lifetime, useful] = self.lifetimes(value, verdict);
         let faults = core.settings.faults;
         if let (true, Some(store)) = (faults.reads_tags_late, core.store())
             && let Ok(found) =
                 core.ask(&self.plan.touched(store), store.get(&self.plan.key, &self.plan.tags)).await
         {
-            grant.tags = found.tags;
+            grant.stamp.tags = found.tags;
         }
         let (Some(store), Some(blob)) =
-            (core.store(), self.encode(&grant, value, verdict, [took, lifetime, useful]))
+            (core.store(), self.encode(&grant.stamp, value, (verdict, took), [lifetime, useful]))
         else {
             return false;
         };
@@ -253,22 +254,37 @@ impl<O: Output> Reader<'_, O> {
             return false;
         };
         grant.is_used();
+        self.accepts(&grant.stamp, &filled)
+    }
+
+    /// How long an entry with this value is current, and how long it is of use.
+    pub(super) fn lifetimes(&self, value: Option<&ValueOf<O>>, verdict: &Verdict) -> [Duration; 2] {
+        let policy = self.plan.state.policy();
+        let ttl = if value.is_some() { policy.lifetime.ttl } else { policy.lifetime.negative_ttl };
+        let ttl = verdict.ttl.unwrap_or(ttl);
+        let lifetime = jittered(ttl, policy.lifetime.jitter, self.core.rng.unit());
+        [lifetime, lifetime.saturating_add(policy.stale())]
+    }
+
+    /// Whether the dataset the lease came from stored the entry and no tag has moved.
+    pub(super) fn accepts(&self, stamp: &Stamp, filled: &Filled) -> bool {
+        let (counters, faults) = (&self.plan.state.counters, self.core.settings.faults);
         if filled.stored {
             counters.fills.add()
         } else {
             counters.fills_refused.add()
         }
         filled.stored
-            && (filled.epoch == grant.epoch || faults.joins_other_epochs)
-            && (same_stamps(&grant.tags, &filled.tags) || faults.joins_moved_tags)
+            && (filled.epoch == stamp.epoch || faults.joins_other_epochs)
+            && (same_stamps(&stamp.tags, &filled.tags) || faults.joins_moved_tags)
     }
 
-    fn encode(
+    pub(super) fn encode(
         &self,
-        grant: &Grant,
+        stamp: &Stamp,
         value: Option<&ValueOf<O>>,
-        verdict: &Verdict,
-        [took, lifetime, useful]: [Duration; 3],
+        (verdict, took): (&Verdict, Duration),
+        [lifetime, useful]: [Duration; 2],
     ) -> Option<Bytes> {
         let payload = match value.map(codec::encode).transpose() {
             Ok(payload) => payload.unwrap_or_default(),
@@ -284,13 +300,13 @@ impl<O: Output> Reader<'_, O> {
         let header = Header {
             codec: codec::NAMED_MESSAGEPACK,
             negative: value.is_none(),
-            epoch: grant.epoch,
+            epoch: stamp.epoch,
             fingerprint: self.plan.key.fingerprint(),
-            made_at: grant.now,
-            current_until: grant.now.after(lifetime),
-            expires_at: grant.now.after(useful),
+            made_at: stamp.now,
+            current_until: stamp.now.after(lifetime),
+            expires_at: stamp.now.after(useful),
             load: took,
-            tags: grant.tags.clone(),
+            tags: stamp.tags.clone(),
             full_key: self.plan.key.subject.full().map(Into::into),
             validator: verdict.validator.clone(),
         };

@@ -1,6 +1,7 @@
 //! Composes the mechanisms into reads and writes; the only place that does. Refuses to let a cache fault fail a read.
 
 mod ask;
+mod batch;
 mod behind;
 mod heal;
 mod lease;
@@ -11,12 +12,13 @@ mod write;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+pub(crate) use batch::{BatchRequest, batch_request, read_many};
 pub(crate) use behind::{Background, Inline};
 pub(crate) use put::put;
 pub use read::Tags;
@@ -74,6 +76,8 @@ pub(crate) struct Faults {
     pub(crate) joins_moved_tags: bool,
     /// An entry of any epoch is served.
     pub(crate) serves_any_epoch: bool,
+    /// A batch asks for its leases after its load.
+    pub(crate) leases_late: bool,
     /// An early refresh asks for its lease after the load.
     pub(crate) refreshes_by_set: bool,
     /// Entries are stamped with generations that were read after the load.
@@ -123,13 +127,16 @@ pub(crate) struct SiteState {
     /// Moving average of the load time in microseconds; 0 when nothing was loaded yet.
     typical: AtomicU64,
     policy: ArcSwap<Policy>,
+    /// Whether the log was told that a batch function returns keys nobody asked for.
+    pub(crate) told_strangers: AtomicBool,
 }
 
 impl SiteState {
     fn new(site: &'static ReadSite, profiles: &Profiles) -> Self {
         let policy = ArcSwap::from_pointee(resolve(site, profiles));
         let (counters, typical) = (Counters::default(), AtomicU64::new(0));
-        Self { site, counters, seed: put::seed(site), typical, policy }
+        let told_strangers = AtomicBool::new(false);
+        Self { site, counters, seed: put::seed(site), typical, policy, told_strangers }
     }
 
     /// The policy that is in force now.

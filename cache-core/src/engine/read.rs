@@ -31,8 +31,8 @@ use crate::subject::{EntryKey, Kind, Subject};
 /// Collects the tags of an entry.
 #[derive(Debug)]
 pub struct Tags {
-    namespace: Namespace,
-    tags: Vec<Subject>,
+    pub(super) namespace: Namespace,
+    pub(super) tags: Vec<Subject>,
 }
 
 impl Tags {
@@ -179,7 +179,7 @@ impl<O: Output> Reader<'_, O> {
     }
 
     /// A load of this entry failed a moment ago.
-    fn is_resting(&self) -> bool {
+    pub(super) fn is_resting(&self) -> bool {
         self.core.behind.rests(&self.plan.key, self.core.clock.monotonic())
     }
 
@@ -379,7 +379,7 @@ impl<O: Output> Reader<'_, O> {
         }
     }
 
-    async fn wait(&self, mut waiter: Waiter) -> Waited<O> {
+    pub(super) async fn wait(&self, mut waiter: Waiter) -> Waited<O> {
         let (arrival, beside) = (waiter.arrival(), waiter.beside());
         let patience = self.plan.state.waits();
         // Few load beside a flight at once, but nobody waits for a place for ever: the loads in front may hang.
@@ -488,7 +488,7 @@ impl<O: Output> Reader<'_, O> {
     }
 }
 
-enum Waited<O> {
+pub(super) enum Waited<O> {
     Took(O),
     /// The flight ended with an entry that is not this caller's: one of its own may be there now.
     LookAgain,

@@ -2,6 +2,7 @@
 
 mod answer;
 mod around;
+mod batch;
 mod keyed;
 mod load;
 mod lookup;
@@ -17,6 +18,7 @@ pub use std::time::Duration;
 
 pub use answer::{Answer, InResult, Maybe, Shared, Unseen};
 pub use around::{Around, Subjects};
+pub use batch::{BatchLookup, borrowed_keys, keys_as, owned_keys};
 pub use keyed::{Keyed, PartOf};
 pub use load::{Repeatable, TimesOut, absent, not, only_if, present, repeat, timed, ttl_from, unless};
 pub use lookup::Lookup;

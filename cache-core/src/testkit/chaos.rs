@@ -8,8 +8,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::{
-    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Shard,
-    Store, StoreResult,
+    Answers, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
+    MarkRequest, Marked, Shard, Store, StoreResult,
 };
 use crate::subject::{EntryKey, Subject, Token};
 
@@ -23,6 +23,10 @@ pub enum Command {
     Release,
     Mark,
     Clear,
+    GetMany,
+    LeaseMany,
+    FillMany,
+    ReleaseMany,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -147,6 +151,22 @@ impl ChaosStore {
         Some(state.holds.remove(at).2)
     }
 
+    /// A command for many entries: what happens to it happens to all of them.
+    async fn pass_many<T>(
+        &self,
+        command: Command,
+        entries: usize,
+        run: impl Future<Output = Vec<Result<T, StoreError>>>,
+    ) -> Vec<Result<T, StoreError>> {
+        match self.pass(command, async { Ok(run.await) }).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                let (kind, why) = (error.kind(), error.to_string());
+                (0..entries).map(|_| Err(StoreError::new(kind, why.clone()))).collect()
+            }
+        }
+    }
+
     async fn pass<T>(
         &self,
         command: Command,
@@ -180,8 +200,16 @@ impl ChaosStore {
 
 /// Builds the inner future only when it is awaited: a held command has not been carried out.
 macro_rules! commands {
-    ($($name:ident: $command:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+    (
+        one { $($name:ident: $command:ident($($arg:ident: $type:ty),*) -> $answer:ty;)* }
+        many { $($many:ident: $for_many:ident($request:ty) -> $each:ty;)* }
+    ) => {
         impl Store for ChaosStore {
+            $(fn $many<'a>(&'a self, requests: &'a [$request]) -> Answers<'a, $each> {
+                let run = async move { self.inner.$many(requests).await };
+                Box::pin(self.pass_many(Command::$for_many, requests.len(), run))
+            })*
+
             $(fn $name<'a>(&'a self, $($arg: $type),*) -> StoreResult<'a, $answer> {
                 Box::pin(self.pass(Command::$command, async move { self.inner.$name($($arg),*).await }))
             })*
@@ -198,10 +226,18 @@ macro_rules! commands {
 }
 
 commands! {
-    get: Get(key: &'a EntryKey, tags: &'a [Subject]) -> Found;
-    lease: Lease(request: LeaseRequest<'a>) -> Leased;
-    fill: Fill(request: FillRequest<'a>) -> Filled;
-    release: Release(key: &'a EntryKey, token: Token) -> ();
-    mark: Mark(request: MarkRequest<'a>) -> Marked;
-    clear: Clear(request: ClearRequest<'a>) -> Cleared;
+    one {
+        get: Get(key: &'a EntryKey, tags: &'a [Subject]) -> Found;
+        lease: Lease(request: LeaseRequest<'a>) -> Leased;
+        fill: Fill(request: FillRequest<'a>) -> Filled;
+        release: Release(key: &'a EntryKey, token: Token) -> ();
+        mark: Mark(request: MarkRequest<'a>) -> Marked;
+        clear: Clear(request: ClearRequest<'a>) -> Cleared;
+    }
+    many {
+        get_many: GetMany(GetRequest<'a>) -> Found;
+        lease_many: LeaseMany(LeaseRequest<'a>) -> Leased;
+        fill_many: FillMany(FillRequest<'a>) -> Filled;
+        release_many: ReleaseMany((EntryKey, Token)) -> ();
+    }
 }

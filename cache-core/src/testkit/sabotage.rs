@@ -19,6 +19,8 @@ pub enum Rule {
     JoinUnmovedTags,
     /// An entry of another epoch is no entry.
     EpochCompared,
+    /// A batch has its leases before it loads. Without it: it asks for them after the load.
+    LeasesBeforeBatch,
     /// An early refresh has its lease before it loads. Without it: a plain set after the load.
     LeaseBeforeRefresh,
     /// An entry carries the generations that its tags had before the load.
@@ -52,6 +54,7 @@ impl Builder {
             Rule::JoinOneEpoch => &mut faults.joins_other_epochs,
             Rule::JoinUnmovedTags => &mut faults.joins_moved_tags,
             Rule::EpochCompared => &mut faults.serves_any_epoch,
+            Rule::LeasesBeforeBatch => &mut faults.leases_late,
             Rule::LeaseBeforeRefresh => &mut faults.refreshes_by_set,
             Rule::TagsBeforeLoad => &mut faults.reads_tags_late,
             Rule::HealersAsked => &mut faults.heals_by_age,

@@ -15,8 +15,74 @@ use crate::subject::{EntryKey, Epoch, Kind, Subject, TagStamp, Token};
 use crate::time::StoreTime;
 
 /// In order: one answer for each of `tags`, from wherever it is.
-fn generations(tags: &[Subject]) -> impl Iterator<Item = Job<'_>> {
+pub(super) fn generations(tags: &[Subject]) -> impl Iterator<Item = Job<'_>> {
     tags.iter().map(|tag| Job::read(tag, move |_| read_generation(tag)))
+}
+
+/// Reads an entry.
+pub(super) fn read_entry(key: &EntryKey) -> Job<'_> {
+    Job::read(&key.subject, move |_| {
+        let mut read = on_part("HGET", &key.subject, 'v');
+        read.arg(key.field_text());
+        Step::Read(read)
+    })
+}
+
+/// The tag's part of LEASE.
+pub(super) fn lease_tag<'a>(request: &LeaseRequest<'a>, tag: &'a Subject) -> Job<'a> {
+    let LeaseRequest { seed, tag_ttl, finished, .. } = *request;
+    Job::new(tag, move |_| {
+        Step::script(&script::TAG, &keys(tag, ['g', 'c']), |cmd| {
+            cmd.arg(seed).arg(lifetime(tag_ttl));
+            writers(cmd, finished);
+        })
+    })
+}
+
+/// The entry's part of LEASE.
+pub(super) fn lease_entry<'a>(request: &LeaseRequest<'a>) -> Job<'a> {
+    let LeaseRequest { key, token, duration, force, over, finished, .. } = *request;
+    Job::new(&key.subject, move |epoch| {
+        Step::script(&script::LEASE, &keys(&key.subject, ['v', 'l', 'c']), |cmd| {
+            cmd.arg(key.field_text()).arg(token_text(token)).arg(lifetime(duration));
+            cmd.arg(&epoch.0.to_le_bytes()[..]).arg(u8::from(force));
+            cmd.arg(over.as_ref().map_or(&[][..], |over| &over[..]));
+            writers(cmd, finished);
+        })
+    })
+}
+
+/// What LEASE answered where no fence stands.
+pub(super) fn leased(
+    Answer { word, now, value }: Answer,
+    epoch: Epoch,
+    tags: Vec<TagStamp>,
+) -> Result<Leased, StoreError> {
+    match (word.as_str(), value) {
+        ("granted", None) => Ok(Leased::Granted { epoch, now, tags }),
+        ("busy", None) => Ok(Leased::Busy),
+        ("present", Some(blob)) => Ok(Leased::Present(Found { epoch, now, blob: Some(blob.into()), tags })),
+        _ => Err(rejected("a script gave an answer that this version does not understand")),
+    }
+}
+
+/// FILL without its tags.
+pub(super) fn fill_entry<'a>(request: &FillRequest<'a>) -> Job<'a> {
+    let FillRequest { key, token, blob, ttl, .. } = *request;
+    Job::new(&key.subject, move |_| {
+        Step::script(&script::FILL, &keys(&key.subject, ['v', 'l', 'c']), |cmd| {
+            cmd.arg(key.field_text()).arg(token_text(token)).arg(&blob[..]).arg(lifetime(ttl));
+        })
+    })
+}
+
+/// Gives a lease back.
+pub(super) fn release_entry(key: &EntryKey, token: Token) -> Job<'_> {
+    Job::idempotent(&key.subject, move |_| {
+        Step::script(&script::RELEASE, &keys(&key.subject, ['l']), |cmd| {
+            cmd.arg(key.field_text()).arg(token_text(token));
+        })
+    })
 }
 
 fn stamps(done: impl Iterator<Item = Done>) -> Result<Vec<TagStamp>, StoreError> {
@@ -36,7 +102,7 @@ pub(super) async fn get(nodes: &Nodes, key: &EntryKey, tags: &[Subject]) -> Resu
             return Ok(Found { epoch: link.epoch, now: link.now(), blob, tags: Vec::new() });
         }
     }
-    let mut jobs = vec![Job::read(&key.subject, |_| Step::Read(read.clone()))];
+    let mut jobs = vec![read_entry(key)];
     jobs.extend(generations(tags));
     let mut done = nodes.run(&jobs, Reach::All).await?.into_iter();
     let Some(Done { value, link, .. }) = done.next() else { return Err(unanswered()) };
@@ -44,31 +110,14 @@ pub(super) async fn get(nodes: &Nodes, key: &EntryKey, tags: &[Subject]) -> Resu
 }
 
 pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<Leased, StoreError> {
-    let LeaseRequest { key, tags, token, finished, .. } = *request;
+    let LeaseRequest { key, tags, token, .. } = *request;
     // On several servers the tags are read while the token is granted, in no order. Both come before the load, and that is
     // what counts: a token that is granted under a fenced tag is given back.
-    let mut jobs: Vec<Job<'_>> = tags
-        .iter()
-        .map(|tag| {
-            Job::new(tag, move |_| {
-                Step::script(&script::TAG, &keys(tag, ['g', 'c']), |cmd| {
-                    cmd.arg(request.seed).arg(lifetime(request.tag_ttl));
-                    writers(cmd, finished);
-                })
-            })
-        })
-        .collect();
-    jobs.push(Job::new(&key.subject, |epoch| {
-        Step::script(&script::LEASE, &keys(&key.subject, ['v', 'l', 'c']), |cmd| {
-            cmd.arg(key.field_text()).arg(token_text(token)).arg(lifetime(request.duration));
-            cmd.arg(&epoch.0.to_le_bytes()[..]).arg(u8::from(request.force));
-            cmd.arg(request.over.as_ref().map_or(&[][..], |over| &over[..]));
-            writers(cmd, finished);
-        })
-    }));
+    let mut jobs: Vec<Job<'_>> = tags.iter().map(|tag| lease_tag(request, tag)).collect();
+    jobs.push(lease_entry(request));
     let done = nodes.run(&jobs, Reach::All).await?;
 
-    let (mut fences, mut stamps, mut leased) = (Vec::new(), Vec::with_capacity(tags.len()), None);
+    let (mut fences, mut stamps, mut granted) = (Vec::new(), Vec::with_capacity(tags.len()), None);
     let mut migrating = Vec::new();
     for (Done { value, link, .. }, subject) in done.into_iter().zip(tags.iter().chain([&key.subject])) {
         if is_torn(&value) {
@@ -81,11 +130,11 @@ pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<L
                 let generation = answer.value.as_deref().and_then(reply::generation);
                 stamps.push(TagStamp { epoch: link.epoch, generation });
             }
-            Gate::Open(answer) => leased = Some((answer, link.epoch)),
+            Gate::Open(answer) => granted = Some((answer, link.epoch)),
         }
     }
     if !fences.is_empty() || !migrating.is_empty() {
-        if leased.is_some_and(|(answer, _)| answer.word == "granted") {
+        if granted.is_some_and(|(answer, _)| answer.word == "granted") {
             // Best effort: a lease that is not given back lapses.
             let _ = release(nodes, key, token).await;
         }
@@ -94,26 +143,13 @@ pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<L
         }
         return Ok(Leased::Fenced(fences));
     }
-    let Some((Answer { word, now, value }, epoch)) = leased else { return Err(unanswered()) };
-    match (word.as_str(), value) {
-        ("granted", None) => Ok(Leased::Granted { epoch, now, tags: stamps }),
-        ("busy", None) => Ok(Leased::Busy),
-        ("present", Some(blob)) => {
-            Ok(Leased::Present(Found { epoch, now, blob: Some(blob.into()), tags: stamps }))
-        }
-        _ => Err(rejected("a script gave an answer that this version does not understand")),
-    }
+    let Some((answer, epoch)) = granted else { return Err(unanswered()) };
+    leased(answer, epoch, stamps)
 }
 
 pub(super) async fn fill(nodes: &Nodes, request: &FillRequest<'_>) -> Result<Filled, StoreError> {
-    let FillRequest { key, tags, token, blob, ttl } = *request;
-    let fill = || {
-        Job::new(&key.subject, move |_| {
-            Step::script(&script::FILL, &keys(&key.subject, ['v', 'l', 'c']), |cmd| {
-                cmd.arg(key.field_text()).arg(token_text(token)).arg(&blob[..]).arg(lifetime(ttl));
-            })
-        })
-    };
+    let FillRequest { key, tags, token, .. } = *request;
+    let fill = || fill_entry(request);
     // The generations have to be those after the fill. In one pipeline they are; on several servers only if they are read
     // once the fill is acknowledged.
     let place = nodes.shard(&key.subject);
@@ -140,12 +176,7 @@ pub(super) async fn fill(nodes: &Nodes, request: &FillRequest<'_>) -> Result<Fil
 }
 
 pub(super) async fn release(nodes: &Nodes, key: &EntryKey, token: Token) -> Result<(), StoreError> {
-    let job = Job::idempotent(&key.subject, |_| {
-        Step::script(&script::RELEASE, &keys(&key.subject, ['l']), |cmd| {
-            cmd.arg(key.field_text()).arg(token_text(token));
-        })
-    });
-    let done = nodes.run(&[job], Reach::All).await?;
+    let done = nodes.run(&[release_entry(key, token)], Reach::All).await?;
     done.iter().try_for_each(|done| reply::number(&done.value).map(drop))
 }
 
@@ -211,6 +242,6 @@ fn torn_among<'a>(done: &'a [Done], subjects: &'a [Subject]) -> impl Iterator<It
     done.iter().zip(subjects).filter(|(done, _)| is_torn(&done.value)).map(|(_, subject)| subject)
 }
 
-fn unanswered() -> StoreError {
+pub(super) fn unanswered() -> StoreError {
     rejected("a script gave no answer")
 }

@@ -20,6 +20,7 @@ mod finding;
 mod identity;
 mod lease;
 mod link;
+mod many;
 mod node;
 mod nodes;
 mod open;
@@ -48,8 +49,8 @@ use self::nodes::Nodes;
 use crate::error::BuildError;
 use crate::rng::SystemRng;
 use crate::store::{
-    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Shard,
-    Store, StoreResult,
+    Answers, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
+    MarkRequest, Marked, Shard, Store, StoreResult,
 };
 use crate::subject::{EntryKey, Subject, Token};
 use crate::time::SystemClock;
@@ -128,6 +129,22 @@ impl Store for RedisStore {
 
     fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared> {
         Box::pin(async move { commands::clear(&self.inner.nodes, &request).await })
+    }
+
+    fn get_many<'a>(&'a self, requests: &'a [GetRequest<'a>]) -> Answers<'a, Found> {
+        Box::pin(many::get(&self.inner.nodes, requests))
+    }
+
+    fn lease_many<'a>(&'a self, requests: &'a [LeaseRequest<'a>]) -> Answers<'a, Leased> {
+        Box::pin(many::lease(&self.inner.nodes, requests))
+    }
+
+    fn fill_many<'a>(&'a self, requests: &'a [FillRequest<'a>]) -> Answers<'a, Filled> {
+        Box::pin(many::fill(&self.inner.nodes, requests))
+    }
+
+    fn release_many<'a>(&'a self, leases: &'a [(EntryKey, Token)]) -> Answers<'a, ()> {
+        Box::pin(many::release(&self.inner.nodes, leases))
     }
 
     fn shard(&self, subject: &Subject) -> Shard {

@@ -1,5 +1,6 @@
 //! The engine on the memory store, by scripted interleavings. Each rule has a control that fails without it.
 
+mod batch;
 mod degrade;
 mod entries;
 mod flights;
