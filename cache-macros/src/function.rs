@@ -351,7 +351,8 @@ pub(crate) fn is_no_result(ty: &Type) -> bool {
     }
 }
 
-fn unwrapped<'t>(ty: &'t Type, wrapper: &str) -> Option<&'t Type> {
+/// What stands in this wrapper, if it is one.
+pub(crate) fn unwrapped<'t>(ty: &'t Type, wrapper: &str) -> Option<&'t Type> {
     match ty {
         Type::Group(group) => unwrapped(&group.elem, wrapper),
         Type::Paren(paren) => unwrapped(&paren.elem, wrapper),

@@ -47,7 +47,16 @@ use proc_macro::TokenStream;
 /// | `on` | the parameter that is read from; inside a transaction the cache is bypassed | none |
 /// | `cache` | where the cache is | a parameter `cache`, else `self.cache` |
 /// | `version` | raise it when a value's meaning changes and its type does not | `0` |
+/// | `batch` | many keys in one call: the parameter that is in neither the key nor `ignores` holds them; `batch = ids` names it | none |
+/// | `batch_limit` | entries in one pipeline to the store | `1000` |
 /// | `crate` | path of cache-core | `::cache_core` |
+///
+/// With `batch` a placeholder that is no parameter stands for one of the keys, and the body is given those that are missing:
+///
+/// ```text
+/// #[cached(key = "user:<id>", ttl = "1h", batch)]
+/// async fn find_many(&self, ids: &[i64]) -> sqlx::Result<HashMap<i64, User>> { … }
+/// ```
 ///
 /// `&mut self` may hold a transaction and is refused without `on`; so is a parameter whose type may hold one and that is not `on`.
 /// Every parameter is in the key, is `on` or the cache, or is listed in `ignores`: a forgotten `<viewer>` would serve one
@@ -55,7 +64,7 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn cached(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::attribute(item, |function| {
-        let read = model::Read::new(args::parse(args.into())?, function)?;
+        let read = model::Read::new(args::parse_with_flags(args.into(), &["batch"])?, function)?;
         Ok(expand::read(&read, function))
     })
 }

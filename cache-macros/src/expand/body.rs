@@ -39,7 +39,7 @@ pub(super) fn output(function: &Function) -> TokenStream {
     if mentions_impl(output.clone()) { quote!(_) } else { output }
 }
 
-fn mentions_impl(tokens: TokenStream) -> bool {
+pub(super) fn mentions_impl(tokens: TokenStream) -> bool {
     tokens.into_iter().any(|token| match token {
         proc_macro2::TokenTree::Ident(ident) => ident == "impl",
         proc_macro2::TokenTree::Group(group) => mentions_impl(group.stream()),

@@ -1,6 +1,7 @@
 //! Writes the code that a model stands for. Cannot fail, decides nothing: names of its own are `__cache_*` and hygienic.
 
 mod again;
+mod batch;
 mod body;
 mod name;
 mod read;

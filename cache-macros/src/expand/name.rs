@@ -19,6 +19,12 @@ pub(super) fn of_read(p: &TokenStream, name: &Name) -> TokenStream {
     writer(p, name, &local("part"))
 }
 
+/// Statements that write into `text` the name of the entry of one key of a batch, or of what it depends on; the key is
+/// `__cache_item`.
+pub(super) fn of_element(name: &Name, text: &Ident) -> TokenStream {
+    statements(name, text, &local("part"))
+}
+
 /// A closure that writes the name of what changes; places in what was returned are read from `__cache_item`.
 pub(super) fn of_write(p: &TokenStream, name: &Name) -> TokenStream {
     writer(p, name, &local("one"))
@@ -26,8 +32,13 @@ pub(super) fn of_write(p: &TokenStream, name: &Name) -> TokenStream {
 
 fn writer(p: &TokenStream, name: &Name, part: &Ident) -> TokenStream {
     let text = local("__cache_text");
-    let statements = match name {
-        Name::Template { written, .. } => written.iter().map(|piece| statement(piece, &text, part)).collect(),
+    let statements = statements(name, &text, part);
+    quote_spanned!(Span::mixed_site()=> |#text: &mut #p::Text| { #statements })
+}
+
+fn statements(name: &Name, text: &Ident, part: &Ident) -> TokenStream {
+    match name {
+        Name::Template { written, .. } => written.iter().map(|piece| statement(piece, text, part)).collect(),
         Name::Typed { path, places, span } => {
             let arguments = places.iter().map(|place| {
                 let expr = expression(place);
@@ -35,8 +46,7 @@ fn writer(p: &TokenStream, name: &Name, part: &Ident) -> TokenStream {
             });
             quote_spanned!(site(*span)=> (#path::key(#(#arguments),*))(#text))
         }
-    };
-    quote_spanned!(Span::mixed_site()=> |#text: &mut #p::Text| { #statements })
+    }
 }
 
 fn statement(piece: &Written, text: &Ident, part: &Ident) -> TokenStream {
@@ -51,7 +61,7 @@ fn statement(piece: &Written, text: &Ident, part: &Ident) -> TokenStream {
 
 fn expression(place: &Place) -> TokenStream {
     match place.root {
-        Root::Returned => {
+        Root::Returned | Root::Element(_) => {
             let item = Ident::new("__cache_item", site(place.span));
             quote_spanned!(site(place.span)=> #item #place)
         }

@@ -12,6 +12,9 @@ use crate::function::{Function, Wrapper};
 use crate::model::{CachePlace, Condition, OnWait, Policy, Read, Sharing, Stampede};
 
 pub(crate) fn read(read: &Read, function: &Function) -> TokenStream {
+    if let Some(batch) = &read.batch {
+        return super::batch::read(read, batch, function);
+    }
     let p = private(&read.krate);
     let span = Span::mixed_site();
     let (bind, cache) = cache(&p, &read.cache);
@@ -155,7 +158,7 @@ fn tags(p: &TokenStream, read: &Read) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> |#tags: &mut #p::Tags| { #(#tags.tag(#writers);)* })
 }
 
-fn site(p: &TokenStream, read: &Read, function: &Function) -> TokenStream {
+pub(super) fn site(p: &TokenStream, read: &Read, function: &Function) -> TokenStream {
     let span = Span::mixed_site();
     let (at, template) = (location(p, function), name::template(p, &read.key));
     let tags = read.tags.iter().map(|tag| name::template(p, tag));

@@ -1,5 +1,6 @@
 //! What an attribute means. Building it is the validation: a model that exists can be expanded.
 
+mod batch;
 mod cache;
 mod options;
 mod policy;
@@ -8,6 +9,7 @@ mod source;
 mod subject;
 mod write;
 
+pub(crate) use batch::{Batch, Form};
 pub(crate) use cache::CachePlace;
 pub(crate) use policy::{Condition, OnWait, Policy, Sharing, Stampede};
 pub(crate) use read::Read;

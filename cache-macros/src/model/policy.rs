@@ -99,9 +99,11 @@ impl Policy {
         let implied = policy.refresh_ahead.is_some()
             || policy.stale_while_revalidate.is_some()
             || policy.soft_timeout.is_some();
-        let background = refresh.unwrap_or(implied);
+        // A batch is loaded by its caller.
+        let background = refresh.unwrap_or(implied) && options.one("batch").is_none();
         if policy.soft_timeout.is_some()
             && !background
+            && options.one("batch").is_none()
             && let Some(value) = options.one("refresh")
         {
             mistakes.on(

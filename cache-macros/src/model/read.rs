@@ -6,7 +6,7 @@ use syn::{Expr, Lit, Path};
 use super::options::{Known, Options};
 use super::policy::Policy;
 use super::subject::{self, Name, Resolver, Returns};
-use super::{CachePlace, source};
+use super::{Batch, CachePlace, batch, source};
 use crate::args::{self, Args};
 use crate::function::{self, Function, Param, Wrapper};
 use crate::mistakes::Mistakes;
@@ -38,6 +38,8 @@ const KNOWN: Known = Known {
         "on",
         "cache",
         "version",
+        "batch",
+        "batch_limit",
         "crate",
     ],
     repeatable: &["tag"],
@@ -56,6 +58,8 @@ pub(crate) struct Read {
     pub(crate) value: String,
     /// What the value is wrapped in, outermost first, as far as it is a supported order.
     pub(crate) written: Vec<Wrapper>,
+    /// The parameter that holds the keys of many entries.
+    pub(crate) batch: Option<Batch>,
 }
 
 impl Read {
@@ -94,7 +98,11 @@ impl Read {
             mistakes.on(receiver, message);
         }
 
-        let resolver = Resolver { function, returns: Returns::AfterTheLoad, remaining: open.clone() };
+        let many = Batch::find(&options, function, &open, &mut mistakes);
+        let (holder, many) = (many.as_ref().map(|(param, _)| *param), many.map(|(_, batch)| batch));
+        batch::fits(&options, &mut mistakes);
+        let resolver =
+            Resolver { function, returns: Returns::AfterTheLoad, remaining: open.clone(), batch: holder };
         let key = match options.one("key") {
             // What was taken apart cannot be found by name.
             Some(_) if taken_apart => None,
@@ -107,11 +115,15 @@ impl Read {
         let tags: Vec<Name> =
             options.all("tag", "tags").iter().filter_map(|tag| resolver.tag(tag, &mut mistakes)).collect();
         subject::twice(&tags, &mut mistakes);
+        if let (Some(holder), Some(key)) = (holder, &key) {
+            batch::check(holder, key, &tags, &mut mistakes);
+        }
         // A parameter whose place was misspelt is no second mistake.
         if let Some(key) = &key
             && all_placed
         {
-            for param in open.iter().filter(|param| !key.mentions(param)) {
+            let is_holder = |param: &Param| holder.is_some_and(|holder| holder.name == param.name);
+            for param in open.iter().filter(|param| !key.mentions(param) && !is_holder(param)) {
                 mistakes.add(param.ident.span(), uncovered(param, &tags));
             }
             for param in ignores.iter().filter(|param| key.mentions(param)) {
@@ -123,11 +135,14 @@ impl Read {
 
         let version = options.one("version").and_then(|value| mistakes.take(version(value))).unwrap_or(0);
         let on = on.map(|param| param.ident.clone());
-        let (written, value) = function::unwrap(&function.output);
+        let (written, mut value) = function::unwrap(&function.output);
+        if many.is_some() {
+            value = batch::value(&function.output);
+        }
         let policy = Policy::new(&options, function, &written, &mut mistakes);
         let whole = match (cache, key) {
             (Some(cache), Some(key)) => {
-                Some(Self { krate, cache, key, tags, on, policy, version, value, written })
+                Some(Self { krate, cache, key, tags, on, policy, version, value, written, batch: many })
             }
             _ => None,
         };
@@ -152,7 +167,7 @@ fn patterns(function: &Function, mistakes: &mut Mistakes) -> bool {
     found
 }
 
-fn parameter<'f>(value: &Expr, option: &str, function: &'f Function) -> syn::Result<&'f Param> {
+pub(super) fn parameter<'f>(value: &Expr, option: &str, function: &'f Function) -> syn::Result<&'f Param> {
     use syn::ext::IdentExt;
     let named = match value {
         Expr::Path(path) => path.path.get_ident().map(|ident| ident.unraw().to_string()),

@@ -8,6 +8,7 @@ use syn::{Expr, LitStr, Member, Path};
 
 use crate::function::{Function, Param};
 use crate::mistakes::Mistakes;
+use crate::model::batch;
 use crate::model::options::string;
 use crate::template::{self, Hole, Piece};
 use crate::text;
@@ -21,6 +22,8 @@ pub(crate) enum Root {
     Param(Ident),
     /// What the body returned.
     Returned,
+    /// One of the keys of a batch, by the name it is given here.
+    Element(String),
 }
 
 /// A value that stands in a name: `user.id`.
@@ -64,6 +67,15 @@ impl Name {
         self.places().iter().any(|place| matches!(place.root, Root::Returned))
     }
 
+    /// The names that stand for one of the keys of a batch.
+    pub(crate) fn elements(&self) -> Vec<String> {
+        let named = |place: &&Place| match &place.root {
+            Root::Element(name) => Some(name.clone()),
+            _ => None,
+        };
+        self.places().iter().filter_map(named).collect()
+    }
+
     /// Whether a parameter, or a field of it, stands in it.
     pub(crate) fn mentions(&self, param: &Param) -> bool {
         self.places().iter().any(|place| matches!(&place.root, Root::Param(ident) if *ident == param.ident))
@@ -94,6 +106,7 @@ impl Place {
             Root::This(_) => "self".to_owned(),
             Root::Param(ident) => ident.unraw().to_string(),
             Root::Returned => "return".to_owned(),
+            Root::Element(name) => name.clone(),
         };
         for member in &self.members {
             out.push('.');
@@ -120,6 +133,8 @@ pub(crate) struct Resolver<'f> {
     pub(crate) returns: Returns,
     /// The parameters that may name the subject; what `key = User` passes if there is exactly one.
     pub(crate) remaining: Vec<&'f Param>,
+    /// The parameter that holds the keys of a batch: a placeholder that is no parameter stands for one of them.
+    pub(crate) batch: Option<&'f Param>,
 }
 
 impl Resolver<'_> {
@@ -192,7 +207,7 @@ impl Resolver<'_> {
             );
             return Err(syn::Error::new(span, message));
         }
-        let places = self.remaining.iter().map(|param| whole(param, span)).collect();
+        let places = self.remaining.iter().map(|param| self.whole(param, span)).collect();
         Ok(Name::Typed { path: path.clone(), places, span })
     }
 
@@ -251,13 +266,28 @@ impl Resolver<'_> {
             let this = Ident::new("self", receiver.self_token.span.located_at(span));
             return Ok(Place { root: Root::This(this), members, is_reference: false, span });
         }
-        let Some(param) = function.param(&hole.root) else {
-            return Err(syn::Error::new(span, self.unknown(hole)));
+        let param = match (function.param(&hole.root), self.batch) {
+            (Some(param), Some(batch)) if param.name == batch.name => {
+                return Err(syn::Error::new(span, batch::whole_list(param)));
+            }
+            (Some(param), _) => param,
+            (None, Some(_)) => return Ok(element(&hole.root, members, span)),
+            (None, None) => return Err(syn::Error::new(span, self.unknown(hole))),
         };
         let mut place = whole(param, span);
         place.is_reference &= members.is_empty();
         place.members = members;
         Ok(place)
+    }
+
+    /// All of a parameter; of the keys of a batch, one.
+    fn whole(&self, param: &Param, span: Span) -> Place {
+        match self.batch {
+            Some(batch) if batch.name == param.name => {
+                element(&batch::singular(&param.name), Vec::new(), span)
+            }
+            _ => whole(param, span),
+        }
     }
 
     fn unknown(&self, hole: &Hole) -> String {
@@ -283,6 +313,33 @@ fn whole(param: &Param, span: Span) -> Place {
     let mut ident = param.ident.clone();
     ident.set_span(ident.span().located_at(span));
     Place { root: Root::Param(ident), members: Vec::new(), is_reference: param.is_shared_reference(), span }
+}
+
+/// A place in one of the keys of a batch, which generated code holds by reference.
+fn element(name: &str, members: Vec<Member>, span: Span) -> Place {
+    Place { root: Root::Element(name.to_owned()), is_reference: members.is_empty(), members, span }
+}
+
+/// The names that the places of a key begin with, as far as it can be read.
+pub(crate) fn roots(key: &Expr) -> Vec<String> {
+    match key {
+        Expr::Call(call) => call
+            .args
+            .iter()
+            .filter_map(|arg| {
+                let arg = if let Expr::Reference(reference) = arg { &reference.expr } else { arg };
+                super::cache::root(arg).map(|root| root.unraw().to_string())
+            })
+            .collect(),
+        _ => {
+            let pieces = string(key, "").ok().and_then(|text| template::parse(&text.value()).ok());
+            let root = |piece| match piece {
+                Piece::Hole(hole) => Some(hole.root),
+                Piece::Literal(_) => None,
+            };
+            pieces.unwrap_or_default().into_iter().filter_map(root).collect()
+        }
+    }
 }
 
 fn member(name: &str, span: Span) -> Member {

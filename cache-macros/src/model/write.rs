@@ -82,7 +82,7 @@ impl Write {
         // A missing transaction is reported once, above.
         let covered = options.one("within").is_some() || options.one("begin").is_some() || cover.is_none();
         let returns = if covered { Returns::Known } else { Returns::AfterTheCommit };
-        let resolver = Resolver { function, returns, remaining };
+        let resolver = Resolver { function, returns, remaining, batch: None };
         let given = options.all("key", "keys");
         let keys: Vec<Name> = given.iter().filter_map(|key| resolver.key(key, &mut mistakes)).collect();
         let tags: Vec<Name> =
