@@ -5,7 +5,7 @@ mod many;
 
 use std::sync::Arc;
 
-pub use many::{Aligned, Alone, Batch, BatchOutput, ByFrom, FromBatchError, InResult, Sorted};
+pub use many::{Aligned, Alone, Batch, BatchOutput, ByFrom, ByKey, FromBatchError, InResult, Sorted};
 
 use crate::schema::Cacheable;
 

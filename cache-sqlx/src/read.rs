@@ -1,7 +1,7 @@
 //! Where reads may come from, and which errors leave a write undecided.
 
-use cache_core::error::LoadTimeout;
-use cache_core::error::{WriteError, WriteErrorKind};
+use cache_core::error::{BatchError, LoadTimeout, WriteError, WriteErrorKind};
+use cache_core::output::FromBatchError;
 use cache_core::scope::{FromLoadTimeout, FromWriteError, ReadSource};
 #[cfg(feature = "postgres")]
 use sqlx::Postgres as Usual;
@@ -62,6 +62,12 @@ impl<DB: sqlx::Database> ReadSource<Sqlx> for &mut Transaction<'_, DB> {
 impl<DB: sqlx::Database> ReadSource<Sqlx> for &mut PoolConnection<DB> {
     fn inside_transaction(&self) -> bool {
         true
+    }
+}
+
+impl FromBatchError<Sqlx> for sqlx::Error {
+    fn from_batch_error(error: BatchError) -> Self {
+        Self::Decode(error.into())
     }
 }
 

@@ -45,6 +45,14 @@ pub trait Batch<K>: Sized + Send {
     ) -> Self;
 }
 
+/// Values that carry their keys, so that nothing can be wrong with them at run time.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be matched to keys of type `{K}`",
+    label = "not the result of a batch",
+    note = "a batch function returns `HashMap<{K}, V>`, a `Result` of it, or a `Result` of `Vec<Option<V>>` with one `Option` for each key in their order, where `V` is `T: Clone` or `Arc<T>` and `T` derives `Cacheable`"
+)]
+pub trait ByKey<K>: Batch<K, Mismatch = Infallible> {}
+
 fn same<T>(key: T) -> T {
     key
 }
@@ -55,6 +63,8 @@ fn deref<'k, T: ?Sized>(key: &&'k T) -> &'k T {
 
 macro_rules! maps {
     ($([$($generics:tt)*] $map:ty, $key:ty: $lookup:expr, $own:expr;)*) => {$(
+        impl<$($generics)*> ByKey<$key> for $map {}
+
         impl<$($generics)*> Batch<$key> for $map {
             type Item = I;
             type Mismatch = Infallible;
@@ -161,7 +171,7 @@ pub trait BatchOutput<K, M>: Sized {
     fn mismatch(mismatch: <Self::Batch as Batch<K>>::Mismatch) -> Self;
 }
 
-impl<K, B: Batch<K, Mismatch = Infallible>> BatchOutput<K, Alone> for B {
+impl<K, B: ByKey<K>> BatchOutput<K, Alone> for B {
     type Batch = B;
     type Error = Infallible;
 
@@ -182,7 +192,7 @@ impl<K, B: Batch<K, Mismatch = Infallible>> BatchOutput<K, Alone> for B {
     }
 }
 
-impl<K, B: Batch<K, Mismatch = Infallible>, E> BatchOutput<K, InResult> for Result<B, E> {
+impl<K, B: ByKey<K>, E> BatchOutput<K, InResult> for Result<B, E> {
     type Batch = B;
     type Error = E;
 

@@ -31,7 +31,7 @@ pub(super) fn read(read: &Read, batch: &Batch, function: &Function) -> TokenStre
         },
     };
     let (holder, taken) = (&batch.ident, taken(&p, batch));
-    let load = loader(&p, batch, function);
+    let load = timed(&p, read, loader(&p, batch, function), function);
     // One place for all that the return type can be wrong about, so that the compiler says it once.
     let at = span.located_at(function.output.span());
     let pointing = local_at("__cache_lookup", at);
@@ -81,6 +81,18 @@ fn taken(p: &TokenStream, batch: &Batch) -> TokenStream {
         Form::Borrowed(_) => quote_spanned!(at=> #p::borrowed_keys),
         Form::Owned(_) | Form::Opaque => quote_spanned!(at=> #p::owned_keys),
     }
+}
+
+/// The loader, under its hard timeout if there is one.
+fn timed(p: &TokenStream, read: &Read, load: TokenStream, function: &Function) -> TokenStream {
+    if read.policy.hard_timeout.is_none() {
+        return load;
+    }
+    let (span, body, missing) = (Span::mixed_site(), local("__cache_body"), local("__cache_missing"));
+    let template = name::template(p, &read.key);
+    let run =
+        quote_spanned!(span.located_at(function.output.span())=> #p::timed(#template, #body(#missing)).await);
+    quote_spanned!(span=> { let #body = #load; async |#missing: ::std::vec::Vec<_>| #run })
 }
 
 /// The body as a closure over the missing keys, which stand in the parameter's place and in its type.

@@ -66,8 +66,9 @@ pub(crate) fn fits(options: &Options, mistakes: &mut Mistakes) {
     }
     for name in ["refresh", "soft_timeout"] {
         if let Some(value) = options.one(name) {
-            let message =
-                format!("`{name}` is about loads in the background, and a batch is loaded by its caller: leave it out");
+            let message = format!(
+                "`{name}` is about loads in the background, and a batch is loaded by its caller: leave it out"
+            );
             mistakes.on(value, message);
         }
     }
@@ -135,7 +136,24 @@ pub(crate) fn singular(name: &str) -> String {
     }
 }
 
+/// Types that are one key and no list of any.
+const ONE: [&str; 16] = [
+    "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128", "usize", "bool", "char",
+    "str", "String",
+];
+
 fn form(function: &Function, param: &Param) -> syn::Result<Form> {
+    let ty = bare(&param.ty);
+    let behind = if let Type::Reference(reference) = ty { bare(&reference.elem) } else { ty };
+    if let Type::Path(path) = behind
+        && ONE.iter().any(|one| path.path.is_ident(one))
+    {
+        let message = format!(
+            "`{}` is one key: a batch takes `&[K]`, `Vec<K>` or `impl IntoIterator<Item = K>`",
+            param.name
+        );
+        return Err(syn::Error::new_spanned(&param.ty, message));
+    }
     let array = || {
         let message = format!(
             "`{}` has a fixed length, and the body is given the missing keys only: take `&[K]` or `Vec<K>`",

@@ -101,19 +101,21 @@ impl Read {
         let many = Batch::find(&options, function, &open, &mut mistakes);
         let (holder, many) = (many.as_ref().map(|(param, _)| *param), many.map(|(_, batch)| batch));
         batch::fits(&options, &mut mistakes);
+        // Without it nobody knows which placeholder is a mistake.
+        let no_names = taken_apart || (options.one("batch").is_some() && many.is_none());
         let resolver =
             Resolver { function, returns: Returns::AfterTheLoad, remaining: open.clone(), batch: holder };
         let key = match options.one("key") {
             // What was taken apart cannot be found by name.
-            Some(_) if taken_apart => None,
+            Some(_) if no_names => None,
             Some(value) => resolver.key(value, &mut mistakes),
             None => {
                 mistakes.add_error(options.mistake(missing_key(function, &open)));
                 None
             }
         };
-        let tags: Vec<Name> =
-            options.all("tag", "tags").iter().filter_map(|tag| resolver.tag(tag, &mut mistakes)).collect();
+        let tags = if no_names && !taken_apart { Vec::new() } else { options.all("tag", "tags") };
+        let tags: Vec<Name> = tags.iter().filter_map(|tag| resolver.tag(tag, &mut mistakes)).collect();
         subject::twice(&tags, &mut mistakes);
         if let (Some(holder), Some(key)) = (holder, &key) {
             batch::check(holder, key, &tags, &mut mistakes);

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use cache_core::error::BatchError;
+use cache_core::error::{BatchError, LoadTimeout};
 use cache_core::{Cache, MemoryStore, cached};
 use cache_ui_tests::User;
 
@@ -14,6 +14,12 @@ struct Failure(String);
 
 impl From<BatchError> for Failure {
     fn from(error: BatchError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<LoadTimeout> for Failure {
+    fn from(error: LoadTimeout) -> Self {
         Self(error.to_string())
     }
 }
@@ -81,6 +87,21 @@ impl Repo {
     #[cached(key = "user:<id>", ttl = "1h", batch)]
     async fn owned_set(&self, ids: BTreeSet<i64>) -> HashMap<i64, User> {
         self.select(ids)
+    }
+
+    #[cached(
+        key = "slow:<id>",
+        ttl = "1h",
+        batch,
+        hard_timeout = "10ms",
+        stale_if_error = "1h",
+        refresh_ahead = "80%"
+    )]
+    async fn slow(&self, ids: &[i64]) -> Result<HashMap<i64, User>, Failure> {
+        if ids.contains(&13) {
+            std::future::pending::<()>().await;
+        }
+        Ok(self.select(ids.iter().copied()))
     }
 
     #[cached(key = User, ttl = "1h", version = 1, batch)]
@@ -171,6 +192,15 @@ async fn functions_that_return_futures_may_be_batches() {
         assert_eq!(repo.promised(vec![1, 2]).await.len(), 2);
     }
     assert_eq!(repo.asked().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_of_many_that_takes_too_long_is_an_error() {
+    let repo = repo();
+    assert_eq!(repo.slow(&[1, 2]).await.unwrap().len(), 2);
+    let Failure(late) = repo.slow(&[2, 13]).await.unwrap_err();
+    assert_eq!(late, "loading `slow:<id>` took longer than its `hard_timeout` of 10ms");
+    assert_eq!(repo.slow(&[1, 2]).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -1,0 +1,10 @@
+use cache_core::{Cache, cached};
+use cache_ui_tests::User;
+
+#[cached(key = "user:<id>", ttl = "1h", batch)]
+//~ `Vec<Option<User>>` cannot be matched to keys of type `i64`
+async fn find_many(cache: &Cache, ids: &[i64]) -> Vec<Option<User>> {
+    ids.iter().map(|id| Some(User::numbered(*id))).collect()
+}
+
+fn main() {}
