@@ -30,7 +30,7 @@ use crate::engine;
 pub use crate::engine::{Fenced, Tags};
 pub use crate::error::WriteError;
 pub use crate::key::{KeyPart, Text};
-pub use crate::output::{Item, Output, Payload, ValueOf};
+pub use crate::output::{Aligned, Item, Output, Payload, ValueOf};
 pub use crate::policy::{Early, OnWait, Overrides, Sharing, Stampede};
 pub use crate::schema::{Cacheable, Schema, Walker};
 pub use crate::scope::{Expected, FromWriteError, OpenScope, ReadSource, Recording, ViaFrom, WriteScope};

@@ -35,7 +35,9 @@ pub(super) fn read(read: &Read, batch: &Batch, function: &Function) -> TokenStre
     // One place for all that the return type can be wrong about, so that the compiler says it once.
     let at = span.located_at(function.output.span());
     let pointing = local_at("__cache_lookup", at);
-    let answer = quote_spanned!(at=> #pointing.read::<_, _, _>(#load).await);
+    let shape =
+        if batch.is_aligned { quote_spanned!(span=> #p::Aligned<_>) } else { quote_spanned!(span=> _) };
+    let answer = quote_spanned!(at=> #pointing.read::<_, #shape, _>(#load).await);
     let inside = quote_spanned! {span=>
         #bind
         let #keys = #taken(#holder);
@@ -92,7 +94,7 @@ fn timed(p: &TokenStream, read: &Read, load: TokenStream, function: &Function) -
     let template = name::template(p, &read.key);
     let run =
         quote_spanned!(span.located_at(function.output.span())=> #p::timed(#template, #body(#missing)).await);
-    quote_spanned!(span=> { let #body = #load; async |#missing: ::std::vec::Vec<_>| #run })
+    quote_spanned!(span=> { let #body = #load; async move |#missing: ::std::vec::Vec<_>| #run })
 }
 
 /// The body as a closure over the missing keys, which stand in the parameter's place and in its type.

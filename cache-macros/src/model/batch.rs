@@ -30,6 +30,8 @@ pub(crate) struct Batch {
     pub(crate) ty: Type,
     pub(crate) form: Form,
     pub(crate) limit: usize,
+    /// Whether the result is seen to be a list in a `Result`.
+    pub(crate) is_aligned: bool,
 }
 
 impl Batch {
@@ -44,7 +46,9 @@ impl Batch {
         let param = mistakes.take(holder(value, options.one("key"), function, open))?;
         let form = mistakes.take(form(function, param))?;
         let limit = options.one("batch_limit").and_then(|value| mistakes.take(limit(value))).unwrap_or(LIMIT);
-        Some((param, Self { ident: param.ident.clone(), ty: param.ty.clone(), form, limit }))
+        let list = function::unwrapped(&function.output, "Result").and_then(of_list);
+        let (ident, ty, is_aligned) = (param.ident.clone(), param.ty.clone(), list.is_some());
+        Some((param, Self { ident, ty, form, limit, is_aligned }))
     }
 }
 
@@ -235,14 +239,18 @@ pub(crate) fn check(param: &Param, key: &Name, tags: &[Name], mistakes: &mut Mis
 pub(crate) fn value(output: &Type) -> String {
     let output = function::unwrapped(output, "Result").unwrap_or(output);
     let of_map = ["HashMap", "BTreeMap"].iter().find_map(|map| second_argument(output, map));
-    let of_list = || function::unwrapped(function::unwrapped(output, "Vec")?, "Option");
-    match of_map.or_else(of_list) {
+    match of_map.or_else(|| of_list(output)) {
         Some(value) => {
             let value = function::unwrapped(value, "Arc").unwrap_or(value);
             text::without_paths(quote::quote!(#value))
         }
         None => String::new(),
     }
+}
+
+/// The `V` of `Vec<Option<V>>`.
+fn of_list(ty: &Type) -> Option<&Type> {
+    function::unwrapped(function::unwrapped(ty, "Vec")?, "Option")
 }
 
 fn second_argument<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {

@@ -2,7 +2,7 @@ use cache_core::{Cache, cached};
 use cache_ui_tests::User;
 
 #[cached(key = "user:<id>", ttl = "1h", batch)]
-//~ `std::io::Error` cannot say that a `Vec` is longer or shorter than its keys
+//~ the trait bound `std::io::Error: From<BatchError>` is not satisfied
 async fn find_many(cache: &Cache, ids: &[i64]) -> Result<Vec<Option<User>>, std::io::Error> {
     Ok(ids.iter().map(|id| Some(User::numbered(*id))).collect())
 }
