@@ -1,7 +1,9 @@
 //! What goes over the wire and what lies in Redis.
 
-use cache_core::store::{ClearRequest, Store};
-use cache_core::testkit::conformance::Trial;
+use std::time::Duration;
+
+use cache_core::store::{BoxFuture, ClearRequest, FillRequest, GetRequest, LeaseRequest, Leased, Store};
+use cache_core::testkit::conformance::{Trial, blob};
 use cache_test_support::{FaultProxy, Redis};
 
 use super::{ask, store};
@@ -44,6 +46,63 @@ async fn a_miss_is_two_commands_and_a_write_is_two() {
     proxy.reset();
     trial.invalidate(&user.subject).await;
     assert_eq!(commands(&proxy), ["EVALSHA", "EVALSHA"]);
+}
+
+/// All commands are under way before any answer is: with answers held back, the whole pipeline arrives all the same.
+#[tokio::test]
+async fn many_entries_are_one_round_trip() {
+    let redis = Redis::start().unwrap();
+    let proxy = FaultProxy::redis(&redis.url()).unwrap();
+    let store = store(&proxy.url()).await;
+    let trial = Trial::new(&store);
+    let keys: Vec<_> = (0..300).map(|n| trial.entry(&format!("user:{n}"))).collect();
+    let tags = [trial.tag("users")];
+    let seed = trial.random();
+    let asked: Vec<_> = keys.iter().map(|key| LeaseRequest { seed, ..trial.request(key, &tags) }).collect();
+    let leased = store.lease_many(&asked).await;
+    let epoch = match &leased[0] {
+        Ok(Leased::Granted { epoch, .. }) => *epoch,
+        other => panic!("{other:?}"),
+    };
+    let bytes = blob(epoch, "Ann");
+    let fills: Vec<_> = asked
+        .iter()
+        .map(|asked| FillRequest {
+            key: asked.key,
+            tags: &tags,
+            token: asked.token,
+            blob: &bytes,
+            ttl: Duration::from_secs(600),
+        })
+        .collect();
+    assert!(store.fill_many(&fills).await.iter().all(|filled| filled.as_ref().unwrap().stored));
+    let gets: Vec<_> = keys.iter().map(|key| GetRequest { key, tags: &tags }).collect();
+    let back: Vec<_> = asked.iter().map(|asked| (asked.key.clone(), asked.token)).collect();
+
+    let one_pipeline = async |name: &str, commands: u64, tags: u64, sending: BoxFuture<'_, ()>| {
+        proxy.reset();
+        proxy.drop_replies();
+        let arrived = async {
+            while proxy.commands_named(name) < commands || proxy.commands_named("GET") < tags {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            () = sending => panic!("{name}: answered although answers are dropped"),
+            outcome = tokio::time::timeout(Duration::from_secs(30), arrived) => outcome.expect("all of it was sent"),
+        }
+        assert_eq!(
+            (proxy.commands_named(name), proxy.commands_named("GET")),
+            (commands, tags),
+            "each tag once"
+        );
+        proxy.pass_replies();
+        assert!(trial.comes_true(async || store.get(&keys[0], &[]).await.is_ok()).await, "it connects again");
+    };
+    one_pipeline("HGET", 300, 1, Box::pin(async { drop(store.get_many(&gets).await) })).await;
+    one_pipeline("EVALSHA", 301, 0, Box::pin(async { drop(store.lease_many(&asked).await) })).await;
+    one_pipeline("EVALSHA", 300, 1, Box::pin(async { drop(store.fill_many(&fills).await) })).await;
+    one_pipeline("EVALSHA", 300, 0, Box::pin(async { drop(store.release_many(&back).await) })).await;
 }
 
 #[tokio::test]

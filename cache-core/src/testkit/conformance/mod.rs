@@ -24,6 +24,7 @@ use crate::store::Store;
 pub mod entries;
 pub mod fences;
 pub mod leases;
+pub mod many;
 pub mod puts;
 pub mod tags;
 mod trial;
@@ -135,6 +136,19 @@ facts! {
         marking_again_keeps_the_solo_bit,
         each_put_is_decided_for_its_own_subject,
         an_installed_put_expires,
+    }
+    many {
+        nothing_is_answered_to_nothing,
+        many_gets_are_answered_in_order,
+        many_leases_are_judged_each_by_itself,
+        a_tag_of_many_is_one_tag,
+        a_fence_on_a_tag_keeps_its_own_entries_out_of_many,
+        finished_writers_are_lifted_for_many,
+        many_fills_are_judged_each_by_itself,
+        many_fills_tell_the_generations_after_them,
+        many_leases_are_released_at_once,
+        one_key_twice_among_many_is_granted_once,
+        a_thousand_entries_come_and_go_together,
     }
     tags {
         a_tag_nobody_used_has_no_generation,
