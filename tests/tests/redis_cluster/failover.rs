@@ -81,8 +81,15 @@ async fn a_master_that_is_replaced_in_order_is_left_at_once() {
     let before = trial.get(&user, &[]).await.epoch;
     cluster.fail_over(replica_of(&cluster, a)).unwrap();
     // The connection to the old master is still open, and it sends everybody on.
-    let found = look(&store, &user).await.unwrap();
-    assert_ne!(found.epoch, before);
+    let is_left = async || match look(&store, &user).await {
+        Ok(found) => {
+            assert_ne!(found.epoch, before, "the old master does not answer any more");
+            true
+        }
+        // On a busy machine the new one may not have told all its slots yet.
+        Err(_) => false,
+    };
+    assert!(comes_true(is_left).await);
     let write = trial.mark(&[&user.subject]).await;
     assert!(trial.cleared(&write, &[]).await.intact);
 }
