@@ -340,7 +340,7 @@ impl<V: Cacheable> Reading<'_, V> {
 
     /// Loads what nobody has, and stores it. `Err` is what the call ends with early; `Ok` holds what the loader returned
     /// besides.
-    async fn load<'k, K: 'k, O, M, F>(
+    async fn load<'k, K, O, M, F>(
         &mut self,
         part: Part,
         due: Vec<(usize, Force)>,
@@ -348,7 +348,7 @@ impl<V: Cacheable> Reading<'_, V> {
         key: impl Fn(usize) -> &'k K,
     ) -> Result<Option<O::Batch>, O>
     where
-        K: Clone,
+        K: Clone + 'k,
         O: BatchOutput<K, M>,
         O::Batch: Batch<K>,
         <O::Batch as Batch<K>>::Item: Item<Value = V>,
