@@ -14,7 +14,7 @@
 //! | 36-43 | expires at, milliseconds on the store's clock |
 //! | 44-51 | microseconds the load took |
 //! | 52-59 | XXH3-64 of everything else |
-//! | 60- | number of tags (2 bytes); per tag epoch and generation (8 + 8); length (2) and text of a shortened key; length (2) and text of a validator; payload |
+//! | 60- | number of tags (2 bytes); per tag epoch and generation (8 + 8); number of tags that the value named (2), of each length (2) and name; length (2) and text of a shortened key; length (2) and text of a validator; payload |
 //!
 //! Numbers are little-endian.
 
@@ -56,8 +56,10 @@ pub struct Header {
     pub expires_at: StoreTime,
     /// How long the load took, to the microsecond.
     pub load: Duration,
-    /// One stamp a declared tag, in the order of declaration.
+    /// One stamp a declared tag, in the order of declaration, then one a tag that the value named.
     pub tags: Vec<TagStamp>,
+    /// Names of the tags that the value named.
+    pub learned: Vec<Box<str>>,
     /// The whole key where the stored one ends in a digest.
     pub full_key: Option<Box<str>>,
     /// What the loader said identifies this state of its source, an HTTP ETag for example.
@@ -88,14 +90,20 @@ fn checksum(blob: &[u8]) -> u64 {
     hash.digest()
 }
 
+fn put_text(out: &mut BytesMut, text: &str) {
+    let text = &text.as_bytes()[..text.len().min(usize::from(u16::MAX))];
+    out.put_u16_le(u16::try_from(text.len()).unwrap_or(u16::MAX));
+    out.put_slice(text);
+}
+
 /// Writes header and payload into one blob.
 #[must_use]
 pub fn encode(header: &Header, payload: &[u8]) -> Bytes {
-    let key = header.full_key.as_deref().unwrap_or_default().as_bytes();
-    let validator = header.validator.as_deref().unwrap_or_default().as_bytes();
-    let mut out = BytesMut::with_capacity(
-        FIXED + 6 + 16 * header.tags.len() + key.len() + validator.len() + payload.len(),
-    );
+    let [key, validator] =
+        [&header.full_key, &header.validator].map(|text| text.as_deref().unwrap_or_default());
+    let names: usize = header.learned.iter().map(|name| 2 + name.len()).sum();
+    let texts = names + key.len() + validator.len();
+    let mut out = BytesMut::with_capacity(FIXED + 8 + 16 * header.tags.len() + texts + payload.len());
     out.put_slice(&[FORMAT, header.codec, if header.negative { NEGATIVE } else { 0 }, 0]);
     out.put_u64_le(header.epoch.0);
     out.put_u64_le(header.fingerprint);
@@ -109,11 +117,9 @@ pub fn encode(header: &Header, payload: &[u8]) -> Bytes {
         out.put_u64_le(tag.epoch.0);
         out.put_u64_le(tag.generation.map_or(0, |g| g.0));
     }
-    for text in [key, validator] {
-        let text = &text[..text.len().min(usize::from(u16::MAX))];
-        out.put_u16_le(u16::try_from(text.len()).unwrap_or(u16::MAX));
-        out.put_slice(text);
-    }
+    out.put_u16_le(u16::try_from(header.learned.len()).unwrap_or(u16::MAX));
+    let names = header.learned.iter().take(usize::from(u16::MAX)).map(|name| &**name);
+    names.chain([key, validator]).for_each(|text| put_text(&mut out, text));
     out.put_slice(payload);
     let sum = checksum(&out);
     out[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
@@ -146,8 +152,10 @@ pub fn decode(blob: &Bytes) -> Result<(Header, Bytes), Malformed> {
         let epoch = Epoch(rest.number()?);
         tags.push(TagStamp { epoch, generation: Some(Generation(rest.number()?)) });
     }
-    let full_key = rest.text()?;
-    let validator = rest.text()?;
+    let named = u16::from_le_bytes(rest.array()?);
+    let learned = (0..named).map(|_| rest.text().map(Into::into)).collect::<Result<_, _>>()?;
+    let [full_key, validator] =
+        [rest.text()?, rest.text()?].map(|text| Some(text).filter(|text| !text.is_empty()).map(Into::into));
     let header = Header {
         codec,
         negative: flags & NEGATIVE != 0,
@@ -158,6 +166,7 @@ pub fn decode(blob: &Bytes) -> Result<(Header, Bytes), Malformed> {
         expires_at,
         load,
         tags,
+        learned,
         full_key,
         validator,
     };
@@ -181,13 +190,9 @@ impl<'a> Reader<'a> {
         self.slice(N)?.try_into().map_err(|_| Malformed::Length)
     }
 
-    fn text(&mut self) -> Result<Option<Box<str>>, Malformed> {
+    fn text(&mut self) -> Result<&'a str, Malformed> {
         let length = usize::from(u16::from_le_bytes(self.array()?));
-        match std::str::from_utf8(self.slice(length)?) {
-            Ok("") => Ok(None),
-            Ok(text) => Ok(Some(text.into())),
-            Err(_) => Err(Malformed::Format),
-        }
+        std::str::from_utf8(self.slice(length)?).map_err(|_| Malformed::Format)
     }
 
     fn number(&mut self) -> Result<u64, Malformed> {
@@ -210,6 +215,7 @@ mod tests {
             expires_at: StoreTime(3000),
             load: Duration::from_micros(1500),
             tags: vec![TagStamp { epoch: Epoch(7), generation: Some(Generation(3)) }],
+            learned: vec!["shop#author:7".into(), "shop#author:8".into()],
             full_key: Some("shop:x".into()),
             validator: Some("W/1".into()),
         }

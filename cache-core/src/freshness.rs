@@ -123,6 +123,7 @@ mod tests {
             expires_at: StoreTime(100),
             load: Duration::ZERO,
             tags: vec![stamp(1, Some(9))],
+            learned: Vec::new(),
             full_key: None,
             validator: None,
         }

@@ -54,6 +54,14 @@ impl Namespace {
         write(&mut text);
         shorten(kind, text.0)
     }
+
+    /// The tag that is stored under this name; `None` for a name that no tag of this namespace has.
+    pub(crate) fn tag_named(&self, name: &str) -> Option<Subject> {
+        let rest = name.strip_prefix(self.as_str())?.strip_prefix('#')?;
+        let fits = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '{' | '}');
+        let is_one = name.len() <= LONGEST && rest.chars().all(fits);
+        is_one.then(|| Subject::new(Kind::Tag, name, None))
+    }
 }
 
 fn shorten(kind: Kind, full: String) -> Subject {
@@ -105,6 +113,31 @@ impl Text {
             );
         }
         self.part(part);
+    }
+
+    /// An argument that a value gives to a tag it depends on, escaped. A list does not compile: the tag would be the list's, and
+    /// no write to what stands in it would name that.
+    ///
+    /// ```compile_fail,E0080
+    /// # use cache_core::{Cache, subject::Kind};
+    /// # let cache = Cache::builder("shop").off().build().unwrap();
+    /// cache.namespace().subject(Kind::Tag, |text| text.valued(&vec![7_i64, 8]));
+    /// ```
+    pub fn valued<P: KeyPart + ?Sized>(&mut self, part: &P) {
+        const {
+            assert!(
+                !P::LIST,
+                "a list in a tag from the value names the list, not what stands in it: return the list itself, whose elements each name a tag, or give the read a tag of its own"
+            );
+        }
+        self.part(part);
+    }
+
+    /// What `write` writes.
+    pub(crate) fn written(write: impl FnOnce(&mut Self)) -> String {
+        let mut text = Self(String::new());
+        write(&mut text);
+        text.0
     }
 
     /// A string that may hold anything; what could end its place is percent-escaped.

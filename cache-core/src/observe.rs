@@ -66,6 +66,8 @@ counters! {
         fence_bypasses,
         /// Fences of finished writers lifted by a reader.
         fences_healed,
+        /// Values that named tags nobody had asked about: returned, not stored; the next load is.
+        tags_learned,
         /// Reads that waited for another process's load in vain.
         lease_waits_exceeded,
         /// Reads whose store failed, or rested behind its breaker, when they looked, asked for a lease or filled.

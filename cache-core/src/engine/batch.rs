@@ -85,7 +85,8 @@ pub(crate) fn batch_request<K>(
     for (at, one) in keys.iter().enumerate() {
         let subject = core.namespace.subject(Kind::Entity, |text| key(text, one));
         let place = *known.entry(subject.clone()).or_insert_with(|| {
-            let mut collected = Tags { namespace: core.namespace.clone(), tags: Vec::new() };
+            let mut collected =
+                Tags { namespace: core.namespace.clone(), tags: Vec::new(), frames: Vec::new() };
             tags(&mut collected, one);
             names.push((subject, collected.tags));
             firsts.push(at);
@@ -111,7 +112,12 @@ where
     let BatchRequest { keys, asked } = request;
     let Some(Asked { state, names, places, firsts, limit }) = asked else { return load(keys).await };
     let field = put::field::<<<O::Batch as Batch<K>>::Item as Item>::Value>(state.seed);
-    let plan = |(subject, tags)| Plan { key: EntryKey { subject, field }, tags, state: state.clone() };
+    let plan = |(subject, tags)| Plan {
+        key: EntryKey { subject, field },
+        tags,
+        learned: None,
+        state: state.clone(),
+    };
     let plans: Vec<_> = names.into_iter().map(plan).collect();
     let reader = |plan| One { core, plan, degraded: AtomicBool::new(false), output: PhantomData };
     let readers: Vec<One<'_, _>> = plans.iter().map(reader).collect();

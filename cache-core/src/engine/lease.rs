@@ -9,7 +9,7 @@ use super::read::Plan;
 use crate::entry;
 use crate::error::StoreError;
 use crate::store::{LeaseRequest, Leased};
-use crate::subject::{EntryKey, Epoch, TagStamp, Token, WriterId};
+use crate::subject::{EntryKey, Epoch, Subject, TagStamp, Token, WriterId};
 use crate::time::StoreTime;
 
 /// A lease, given back when dropped.
@@ -26,7 +26,20 @@ pub(super) struct Grant {
 pub(super) struct Stamp {
     pub(super) epoch: Epoch,
     pub(super) now: StoreTime,
+    /// The tags that were asked about, and their stamps.
+    pub(super) asked: Vec<Subject>,
     pub(super) tags: Vec<TagStamp>,
+}
+
+impl Stamp {
+    /// Keeps the stamps of these tags only; false if one of them was not asked about.
+    pub(super) fn keep(&mut self, tags: Vec<Subject>) -> bool {
+        let place = |tag: &Subject| self.asked.iter().position(|asked| asked.name() == tag.name());
+        let stamp = |tag| self.tags.get(place(tag)?).copied();
+        let Some(stamps) = tags.iter().map(stamp).collect() else { return false };
+        (self.asked, self.tags) = (tags, stamps);
+        true
+    }
 }
 
 impl Grant {
@@ -90,17 +103,18 @@ impl Core {
         finished: &[WriterId],
     ) -> Result<Asked, StoreError> {
         let Some(store) = self.store() else { return Ok(Asked::Other(Leased::Busy)) };
+        let asked = plan.asked().into_owned();
         // Held from before it is asked for: the answer may be lost while the lease is not.
         let mut grant = Grant {
             core: self.clone(),
             key: plan.key.clone(),
             token: Token(self.random()),
-            stamp: Stamp::default(),
+            stamp: Stamp { asked: asked.clone(), ..Stamp::default() },
             held: true,
         };
         let request = LeaseRequest {
             key: &plan.key,
-            tags: &plan.tags,
+            tags: &asked,
             token: grant.token,
             duration: plan.state.lease(),
             force: force.is_any(),
@@ -109,9 +123,9 @@ impl Core {
             seed: self.random(),
             tag_ttl: plan.state.policy().longest() * 2,
         };
-        match self.ask(&plan.touched(store), store.lease(request)).await? {
+        match self.ask(&plan.touched(store, &asked), store.lease(request)).await? {
             Leased::Granted { epoch, now, tags } => {
-                grant.stamp = Stamp { epoch, now, tags };
+                grant.stamp = Stamp { epoch, now, asked, tags };
                 Ok(Asked::Granted(grant))
             }
             other => {

@@ -1,5 +1,6 @@
 //! A leader's work: get permission, run the loader, store what it returned. Refuses to store anything without the lease.
 
+use std::any::Any;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tracing::Instrument;
 use super::Core;
 use super::behind::{Outcome, Resume};
 use super::lease::{Asked, Force, Grant, Stamp};
-use super::read::{Alive, Plan};
+use super::read::{Alive, Looked, Plan};
 use crate::codec;
 use crate::entry::{self, Header};
 use crate::freshness::same_stamps;
@@ -63,6 +64,12 @@ impl<O: Output> Reader<'_, O> {
             // The look went unanswered a moment ago: waiting for the lease too would cost the caller another deadline.
             return Obtained::Nothing;
         }
+        if let Some(learned) = &self.plan.learned
+            && let Some(tags) = core.hints.of(&self.plan.key)
+        {
+            // A flight that this caller waited for may have learnt it.
+            learned.learn(tags);
+        }
         let (mut force, mut finished, mut pause) = (Force::No, Vec::new(), FIRST_PAUSE);
         let since = core.clock.monotonic();
         loop {
@@ -75,6 +82,12 @@ impl<O: Output> Reader<'_, O> {
                 Ok(Asked::Granted(grant)) => return Obtained::Grant(grant),
                 Ok(Asked::Other(Leased::Present(found))) => match self.open(&found) {
                     Some(alive) if alive.standing != Standing::IfError => {
+                        return Obtained::Entry(alive.value, asked);
+                    }
+                    None if self.plan.is_other()
+                        && let Looked::Hit(alive) = self.look().await
+                        && alive.standing != Standing::IfError =>
+                    {
                         return Obtained::Entry(alive.value, asked);
                     }
                     // It stands, but not for this reader: replace it.
@@ -231,9 +244,16 @@ impl<O: Output> Reader<'_, O> {
         let core = self.core;
         let [lifetime, useful] = self.lifetimes(value, verdict);
         let faults = core.settings.faults;
+        if !self.is_within_hint(&mut grant.stamp, value) {
+            return false;
+        }
         if let (true, Some(store)) = (faults.reads_tags_late, core.store())
-            && let Ok(found) =
-                core.ask(&self.plan.touched(store), store.get(&self.plan.key, &self.plan.tags)).await
+            && let Ok(found) = core
+                .ask(
+                    &self.plan.touched(store, &grant.stamp.asked),
+                    store.get(&self.plan.key, &grant.stamp.asked),
+                )
+                .await
         {
             grant.stamp.tags = found.tags;
         }
@@ -244,12 +264,13 @@ impl<O: Output> Reader<'_, O> {
         };
         let request = FillRequest {
             key: &self.plan.key,
-            tags: &self.plan.tags,
+            tags: &grant.stamp.asked,
             token: grant.token,
             blob: &blob,
             ttl: useful,
         };
-        let Ok(filled) = core.ask(&self.plan.touched(store), store.fill(request)).await else {
+        let Ok(filled) = core.ask(&self.plan.touched(store, &grant.stamp.asked), store.fill(request)).await
+        else {
             self.degrades();
             return false;
         };
@@ -277,6 +298,29 @@ impl<O: Output> Reader<'_, O> {
         filled.stored
             && (filled.epoch == stamp.epoch || faults.joins_other_epochs)
             && (same_stamps(&stamp.tags, &filled.tags) || faults.joins_moved_tags)
+    }
+
+    /// Whether the value depends on no tag but those that were asked about before the load. If so, they are kept; if not, they
+    /// are asked about next time.
+    fn is_within_hint(&self, stamp: &mut Stamp, value: Option<&ValueOf<O>>) -> bool {
+        let (Some(learned), counters) = (&self.plan.learned, &self.plan.state.counters) else { return true };
+        let Some(named) = learned.of(value.map(|value| value as &dyn Any)) else {
+            counters.oversized.add();
+            return false;
+        };
+        let (tags, known) = ([&*self.plan.tags, &named].concat(), learned.hint());
+        learned.learn(named.into());
+        self.keep_hint(learned, known.as_ref());
+        let faults = self.core.settings.faults;
+        if faults.reads_tags_late {
+            stamp.asked = tags;
+            return true;
+        }
+        let is_within = stamp.keep(tags);
+        if !is_within {
+            counters.tags_learned.add();
+        }
+        is_within || faults.fills_beyond_hint
     }
 
     pub(super) fn encode(
@@ -307,6 +351,7 @@ impl<O: Output> Reader<'_, O> {
             expires_at: stamp.now.after(useful),
             load: took,
             tags: stamp.tags.clone(),
+            learned: stamp.asked[self.plan.tags.len()..].iter().map(|tag| tag.name().into()).collect(),
             full_key: self.plan.key.subject.full().map(Into::into),
             validator: verdict.validator.clone(),
         };

@@ -4,6 +4,7 @@ mod ask;
 mod batch;
 mod behind;
 mod heal;
+mod hint;
 mod lease;
 mod load;
 mod put;
@@ -20,6 +21,8 @@ use arc_swap::ArcSwap;
 
 pub(crate) use batch::{BatchRequest, batch_request, read_many};
 pub(crate) use behind::{Background, Inline};
+pub(crate) use hint::Namer;
+pub use hint::{Between, Frame, ValueTags};
 pub(crate) use put::put;
 pub use read::Tags;
 pub(crate) use read::{Request, read, request};
@@ -82,6 +85,8 @@ pub(crate) struct Faults {
     pub(crate) refreshes_by_set: bool,
     /// Entries are stamped with generations that were read after the load.
     pub(crate) reads_tags_late: bool,
+    /// Entries are stored although their values name tags that nobody had asked about.
+    pub(crate) fills_beyond_hint: bool,
     /// Every fence that is old enough to be asked about is lifted.
     pub(crate) heals_by_age: bool,
     /// A write returns as if its clear had been confirmed.
@@ -111,6 +116,7 @@ pub(crate) struct Core {
     pub(crate) flights: Arc<Flights>,
     pub(crate) breakers: Breakers,
     pub(crate) healing: heal::Healing,
+    pub(crate) hints: hint::Hints,
     pub(crate) writes: WriteCounters,
     pub(crate) behind: behind::Behind,
     profiles: RwLock<Profiles>,
@@ -212,6 +218,7 @@ impl Core {
             flights: Arc::default(),
             breakers: Breakers::default(),
             healing: heal::Healing::default(),
+            hints: hint::Hints::default(),
             writes: WriteCounters::default(),
             behind: behind::Behind::new(settings.background_loads),
             profiles: RwLock::new(profiles),

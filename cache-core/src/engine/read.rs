@@ -1,6 +1,7 @@
 //! A read: look, join, lead, load. Refuses to fail for the cache's sake: whatever goes wrong in it ends in a load.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,12 +11,13 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::behind::{self, Again, Outcome};
+use super::hint::{Frame, Learned, Namer};
 use super::lease::Force;
 use super::load::{Loaded, Obtained, Reader};
 use super::{Core, SiteState, put};
 use crate::breaker::Touched;
 use crate::codec;
-use crate::entry;
+use crate::entry::{self, Header};
 use crate::flight::{self, Ending, Leader, Next, Role, Shared, Waiter};
 use crate::freshness::{self, Arrival, Proof, Stage, Wanted, may_take};
 use crate::key::{Namespace, Text};
@@ -33,12 +35,20 @@ use crate::subject::{EntryKey, Kind, Subject};
 pub struct Tags {
     pub(super) namespace: Namespace,
     pub(super) tags: Vec<Subject>,
+    pub(super) frames: Vec<Frame>,
 }
 
 impl Tags {
     /// The tag whose text `write` writes.
     pub fn tag(&mut self, write: impl FnOnce(&mut Text)) {
         self.tags.push(self.namespace.subject(Kind::Tag, write));
+    }
+
+    /// A tag whose text the value completes ([`ValueTags`](super::ValueTags)).
+    pub fn frame(&mut self, write: impl FnOnce(&mut Frame)) {
+        let mut frame = Frame::default();
+        write(&mut frame);
+        self.frames.push(frame);
     }
 }
 
@@ -47,20 +57,36 @@ impl Tags {
 pub(super) struct Plan {
     pub(super) key: EntryKey,
     pub(super) tags: Vec<Subject>,
+    /// The tags that the value names.
+    pub(super) learned: Option<Arc<Learned>>,
     pub(super) state: Arc<SiteState>,
 }
 
 impl Plan {
     /// The parts of the store that this read depends on.
-    pub(super) fn touched(&self, store: &Arc<dyn Store>) -> Touched {
-        Touched::new(store.shard(&self.key.subject), self.tags.iter().map(|tag| store.shard(tag)))
+    pub(super) fn touched(&self, store: &Arc<dyn Store>, tags: &[Subject]) -> Touched {
+        Touched::new(store.shard(&self.key.subject), tags.iter().map(|tag| store.shard(tag)))
     }
 
-    fn wanted(&self) -> Wanted<'_> {
+    /// The tags whose generations are asked for: those declared, then those that the value is likely to name.
+    pub(super) fn asked(&self) -> Cow<'_, [Subject]> {
+        match self.learned.as_ref().and_then(|learned| learned.hint()) {
+            Some(hint) if !hint.is_empty() => [&*self.tags, &hint].concat().into(),
+            _ => Cow::Borrowed(&self.tags),
+        }
+    }
+
+    /// Whether an entry named other tags than were asked for, so that it is worth asking again.
+    pub(super) fn is_other(&self) -> bool {
+        self.learned.as_ref().is_some_and(|learned| learned.is_other())
+    }
+
+    fn wanted(&self, header: &Header) -> Wanted<'_> {
+        let learned = if self.learned.is_some() { header.learned.len() } else { 0 };
         Wanted {
             fingerprint: self.key.fingerprint(),
             full_key: self.key.subject.full(),
-            tags: self.tags.len(),
+            tags: self.tags.len() + learned,
         }
     }
 }
@@ -75,7 +101,7 @@ pub(super) struct Alive<V> {
     pub(super) known: Option<Known>,
 }
 
-enum Looked<V> {
+pub(super) enum Looked<V> {
     Hit(Alive<V>),
     Miss,
 }
@@ -86,6 +112,15 @@ pub(crate) struct Request {
     state: Arc<SiteState>,
     subject: Subject,
     tags: Vec<Subject>,
+    frames: Vec<Frame>,
+    namer: Option<Namer>,
+}
+
+impl Request {
+    /// The value names tags, too.
+    pub(crate) fn named_by(&mut self, namer: Namer) {
+        self.namer = Some(namer);
+    }
 }
 
 /// Writes a call's names; `None` where it runs past the cache.
@@ -101,10 +136,11 @@ pub(crate) fn request(
         state.counters.bypasses.add();
         return None;
     }
-    let mut collected = Tags { namespace: core.namespace.clone(), tags: Vec::new() };
+    let mut collected = Tags { namespace: core.namespace.clone(), tags: Vec::new(), frames: Vec::new() };
     tags(&mut collected);
     let subject = core.namespace.subject(Kind::Entity, key);
-    Some(Request { state, subject, tags: collected.tags })
+    let Tags { tags, frames, .. } = collected;
+    Some(Request { state, subject, tags, frames, namer: None })
 }
 
 /// Reads through the cache; `load` is called at most once here, and once more in a task of its own if `again` can.
@@ -118,9 +154,11 @@ where
     O: Output,
     F: Future<Output = O>,
 {
-    let Some(Request { state, subject, tags }) = request else { return load().await };
+    let Some(Request { state, subject, tags, frames, namer }) = request else { return load().await };
     let key = EntryKey { subject, field: put::field::<ValueOf<O>>(state.seed) };
-    let plan = Plan { key, tags, state };
+    let learn = |namer| Learned::new(core.namespace.clone(), frames, namer, core.hints.of(&key));
+    let learned = namer.map(learn).map(Arc::new);
+    let plan = Plan { key, tags, learned, state };
     let reader =
         Reader::<O> { core, plan: &plan, degraded: AtomicBool::new(false), output: std::marker::PhantomData };
     match behind::resume(core, &plan.key) {
@@ -232,15 +270,27 @@ impl<O: Output> Reader<'_, O> {
         O::Payload::unshare(value).map(O::wrap)
     }
 
-    async fn look(&self) -> Looked<ValueOf<O>> {
+    pub(super) async fn look(&self) -> Looked<ValueOf<O>> {
         let Some(store) = self.core.store() else { return Looked::Miss };
-        match self.core.ask(&self.plan.touched(store), store.get(&self.plan.key, &self.plan.tags)).await {
-            Err(_) => {
-                self.degrades();
-                Looked::Miss
+        // Twice at most: an entry may name other tags than were asked for.
+        for _ in 0..2 {
+            let tags = self.plan.asked();
+            match self.core.ask(&self.plan.touched(store, &tags), store.get(&self.plan.key, &tags)).await {
+                Err(_) => {
+                    self.degrades();
+                    return Looked::Miss;
+                }
+                Ok(found) => {
+                    if let Some(alive) = self.open(&found) {
+                        return Looked::Hit(alive);
+                    }
+                }
             }
-            Ok(found) => self.open(&found).map_or(Looked::Miss, Looked::Hit),
+            if !self.plan.is_other() {
+                break;
+            }
         }
+        Looked::Miss
     }
 
     /// The entry of an answer, if it is one that may be served here.
@@ -254,7 +304,16 @@ impl<O: Output> Reader<'_, O> {
         if self.core.settings.faults.serves_any_epoch {
             header.epoch = found.epoch;
         }
-        freshness::usable(&header, found, self.plan.wanted()).ok()?;
+        let fitted = match &self.plan.learned {
+            None => None,
+            Some(learned) => {
+                let (known, fitted) = (learned.hint(), learned.fit(&header, found, self.plan.tags.len()));
+                self.keep_hint(learned, known.as_ref());
+                Some(fitted?)
+            }
+        };
+        let found = fitted.as_ref().unwrap_or(found);
+        freshness::usable(&header, found, self.plan.wanted(&header)).ok()?;
         let value = if header.negative { None } else { Some(self.decode(header.codec, &payload)?) };
         if value.is_none() && !O::Payload::NEGATIVE {
             return None;
@@ -280,6 +339,15 @@ impl<O: Output> Reader<'_, O> {
             _ => None,
         };
         Some(Alive { value, standing, force: Force::over(found.blob.as_ref()), known })
+    }
+
+    /// Remembers for the next call what this one has learnt.
+    pub(super) fn keep_hint(&self, learned: &Learned, known: Option<&Arc<[Subject]>>) {
+        if let Some(tags) = learned.hint()
+            && known.is_none_or(|known| !Arc::ptr_eq(known, &tags))
+        {
+            self.core.hints.keep(&self.plan.key, tags);
+        }
     }
 
     fn decode(&self, codec: u8, payload: &Bytes) -> Option<Arc<ValueOf<O>>> {

@@ -107,6 +107,7 @@ impl Core {
             // Nobody loaded it: an early refresh would have no load to pay for, so XFetch waits for the expiry.
             load: Duration::ZERO,
             tags: Vec::new(),
+            learned: Vec::new(),
             full_key: put.key.subject.full().map(Into::into),
             validator: None,
         };

@@ -1,10 +1,11 @@
 //! A read before its body: the names are written first, so that a body may move the arguments they are made of.
 
+use std::any::Any;
 use std::future::Future;
 
 use super::Answer;
 use crate::cache::Cache;
-use crate::engine::{self, Background, Inline, Request, Tags};
+use crate::engine::{self, Background, Inline, Namer, Request, Tags, ValueTags};
 use crate::key::Text;
 use crate::site::ReadSite;
 use crate::store::BoxFuture;
@@ -33,6 +34,15 @@ impl<'c> Lookup<'c> {
     pub fn bypass(cache: &'c Cache, site: &'static ReadSite) -> Self {
         super::bypassed(cache, site);
         Self { cache, request: None }
+    }
+
+    /// The value names tags, too: those of the frames, in the order in which they were written.
+    #[must_use]
+    pub fn tagged<V: Any>(mut self, by: fn(&V, &mut ValueTags<'_>)) -> Self {
+        if let Some(request) = &mut self.request {
+            request.named_by(Namer::new(by));
+        }
+        self
     }
 
     /// Reads; `load` is called at most once. `M` is the return type as written.

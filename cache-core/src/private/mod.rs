@@ -27,7 +27,7 @@ pub use returned::{Fallible, Returned, ReturnedAlone, succeeded};
 
 pub use crate::cache::Cache;
 use crate::engine;
-pub use crate::engine::{Fenced, Tags};
+pub use crate::engine::{Between, Fenced, Frame, Tags, ValueTags};
 pub use crate::error::WriteError;
 pub use crate::key::{KeyPart, Text};
 pub use crate::output::{Aligned, Item, Output, Payload, ValueOf};

@@ -25,6 +25,8 @@ pub enum Rule {
     LeaseBeforeRefresh,
     /// An entry carries the generations that its tags had before the load.
     TagsBeforeLoad,
+    /// A value is stored only if all tags that it names were asked about before the load. Without it: under those that were.
+    WithinHint,
     /// A fence with an origin is lifted only on the word of its database. Without it: when it is old enough to be asked about.
     HealersAsked,
     /// A write returns only when the store confirmed its clear.
@@ -56,6 +58,7 @@ impl Builder {
             Rule::EpochCompared => &mut faults.serves_any_epoch,
             Rule::LeasesBeforeBatch => &mut faults.leases_late,
             Rule::LeaseBeforeRefresh => &mut faults.refreshes_by_set,
+            Rule::WithinHint => &mut faults.fills_beyond_hint,
             Rule::TagsBeforeLoad => &mut faults.reads_tags_late,
             Rule::HealersAsked => &mut faults.heals_by_age,
             Rule::ConfirmedClear => &mut faults.clears_unconfirmed,

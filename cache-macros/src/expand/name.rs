@@ -30,6 +30,37 @@ pub(super) fn of_write(p: &TokenStream, name: &Name) -> TokenStream {
     writer(p, name, &local("one"))
 }
 
+/// Statements that write the texts between the places of a tag that the value fills.
+pub(super) fn between(p: &TokenStream, name: &Name) -> TokenStream {
+    let (text, frame, part) = (local("__cache_text"), local("__cache_frame"), local("part"));
+    let Name::Template { written, .. } = name else { return TokenStream::new() };
+    let texts = written.split(is_returned).map(|pieces| {
+        let statements: TokenStream = pieces.iter().map(|piece| statement(piece, &text, &part)).collect();
+        if statements.is_empty() {
+            quote_spanned!(Span::mixed_site()=> #frame.next(|_: &mut #p::Text| {});)
+        } else {
+            quote_spanned!(Span::mixed_site()=> #frame.next(|#text: &mut #p::Text| { #statements });)
+        }
+    });
+    quote_spanned!(Span::mixed_site()=> |#frame: &mut #p::Frame| { #(#texts)* })
+}
+
+/// A closure that writes such a tag: the texts in between and, from `__cache_item`, what the value gives.
+pub(super) fn of_value(p: &TokenStream, name: &Name) -> TokenStream {
+    let (text, between, part) = (local("__cache_text"), local("__cache_between"), local("valued"));
+    let Name::Template { written, .. } = name else { return TokenStream::new() };
+    let next = quote_spanned!(Span::mixed_site()=> #between.next(#text););
+    let places = written.iter().filter(|piece| is_returned(piece)).map(|piece| {
+        let place = statement(piece, &text, &part);
+        quote_spanned!(Span::mixed_site()=> #place #next)
+    });
+    quote_spanned!(Span::mixed_site()=> |#text: &mut #p::Text, #between: &mut #p::Between<'_>| { #next #(#places)* })
+}
+
+fn is_returned(piece: &Written) -> bool {
+    matches!(piece, Written::Place(Place { root: Root::Returned, .. }))
+}
+
 fn writer(p: &TokenStream, name: &Name, part: &Ident) -> TokenStream {
     let text = local("__cache_text");
     let statements = statements(name, &text, part);

@@ -23,7 +23,7 @@ pub(crate) fn read(read: &Read, function: &Function) -> TokenStream {
     let written = written(&p, &wrappers(read));
     let (body, load) = load(&p, read, function);
     let lookup = local("__cache_lookup");
-    let begun = begun(&p, read, &cache);
+    let begun = begun(&p, read, function, &cache);
     // One place for all that the return type can be wrong about, so that the compiler says it once.
     let pointing = local_at("__cache_lookup", at);
     let again = read.policy.background.then(|| again::again(&p, function));
@@ -54,7 +54,7 @@ pub(crate) fn read(read: &Read, function: &Function) -> TokenStream {
 }
 
 /// An expression for the call's lookup, past the cache where an option says so.
-fn begun(p: &TokenStream, read: &Read, cache: &TokenStream) -> TokenStream {
+fn begun(p: &TokenStream, read: &Read, function: &Function, cache: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     let (text, tags) = (name::of_read(p, &read.key), tags(p, read));
     let mut past = Vec::new();
@@ -68,7 +68,8 @@ fn begun(p: &TokenStream, read: &Read, cache: &TokenStream) -> TokenStream {
         // A function, since a lint may know a shorter form of what the user wrote, negated.
         past.push(quote_spanned!(only_if.span()=> #p::not(#only_if)));
     }
-    let covered = quote_spanned!(span=> #p::Lookup::new(#cache, &__CACHE_SITE, #text, #tags));
+    let tagged = tagged(p, read, function);
+    let covered = quote_spanned!(span=> #p::Lookup::new(#cache, &__CACHE_SITE, #text, #tags) #tagged);
     if past.is_empty() {
         return covered;
     }
@@ -151,11 +152,46 @@ pub(super) fn cache(p: &TokenStream, place: &CachePlace) -> (TokenStream, TokenS
 
 fn tags(p: &TokenStream, read: &Read) -> TokenStream {
     let tags = local("__cache_tags");
-    let writers = read.tags.iter().map(|tag| name::of_read(p, tag));
     if read.tags.is_empty() {
         return quote_spanned!(Span::mixed_site()=> |_: &mut #p::Tags| {});
     }
-    quote_spanned!(Span::mixed_site()=> |#tags: &mut #p::Tags| { #(#tags.tag(#writers);)* })
+    let each = read.tags.iter().map(|tag| match tag.is_returned() {
+        true => {
+            let between = name::between(p, tag);
+            quote_spanned!(Span::mixed_site()=> #tags.frame(#between);)
+        }
+        false => {
+            let writer = name::of_read(p, tag);
+            quote_spanned!(Span::mixed_site()=> #tags.tag(#writer);)
+        }
+    });
+    quote_spanned!(Span::mixed_site()=> |#tags: &mut #p::Tags| { #(#each)* })
+}
+
+/// How the value completes the tags that it names; nothing where it names none.
+fn tagged(p: &TokenStream, read: &Read, function: &Function) -> TokenStream {
+    let span = Span::mixed_site();
+    let (value, tags, item) = (local("__cache_value"), local("__cache_tags"), local("__cache_item"));
+    let each = read.tags.iter().filter(|tag| tag.is_returned()).enumerate().map(|(number, tag)| {
+        let writer = name::of_value(p, tag);
+        quote_spanned!(span=> #tags.tag(#number, #writer);)
+    });
+    let each: TokenStream = each.collect();
+    if each.is_empty() {
+        return each;
+    }
+    let output = body::output(function);
+    let at = span.located_at(function.output.span());
+    let value_of = quote_spanned!(at=> &#p::ValueOf<#output>);
+    quote_spanned! {span=>
+        .tagged(|#value: #value_of, #tags: &mut #p::ValueTags<'_>| {
+            #[allow(unused_imports, reason = "needed unless the value is a sequence")]
+            use #p::ReturnedAlone as _;
+            for #item in #p::Returned(#value).items() {
+                #each
+            }
+        })
+    }
 }
 
 pub(super) fn site(p: &TokenStream, read: &Read, function: &Function) -> TokenStream {

@@ -5,7 +5,7 @@ use syn::{Expr, Lit, Path};
 
 use super::options::{Known, Options};
 use super::policy::Policy;
-use super::subject::{self, Name, Resolver, Returns};
+use super::subject::{self, Name, Place, Resolver, Returns};
 use super::{Batch, CachePlace, batch, source};
 use crate::args::{self, Args};
 use crate::function::{self, Function, Param, Wrapper};
@@ -114,9 +114,19 @@ impl Read {
                 None
             }
         };
+        // The elements of a batch are known before the load; what it returns is matched to them after it.
+        let returns = if holder.is_some() { Returns::AfterTheLoad } else { Returns::Known };
+        let valued = Resolver { returns, ..resolver };
         let tags = if no_names && !taken_apart { Vec::new() } else { options.all("tag", "tags") };
-        let tags: Vec<Name> = tags.iter().filter_map(|tag| resolver.tag(tag, &mut mistakes)).collect();
+        let tags: Vec<Name> = tags.iter().filter_map(|tag| valued.tag(tag, &mut mistakes)).collect();
         subject::twice(&tags, &mut mistakes);
+        if let Some(key) = &key {
+            for tag in tags.iter().filter(|tag| tag.is_returned()) {
+                if let Some(place) = tag.beside(key) {
+                    mistakes.add(tag.span(), beside(place, tag));
+                }
+            }
+        }
         if let (Some(holder), Some(key)) = (holder, &key) {
             batch::check(holder, key, &tags, &mut mistakes);
         }
@@ -217,6 +227,14 @@ fn uncovered(param: &Param, tags: &[Name]) -> String {
     };
     format!(
         "`{name}` is {place}, so calls that differ in it would share an entry: write `<{name}>` in the key, or `ignores = [{name}]`"
+    )
+}
+
+fn beside(place: &Place, tag: &Name) -> String {
+    let (place, tag) = (place.as_written(), tag.as_written());
+    format!(
+        "`<{place}>` is in a tag from the value and not in the key, so callers who differ in it would share an entry under one \
+         of their tags: write `<{place}>` in the key too, or leave it out of `{tag}`"
     )
 }
 

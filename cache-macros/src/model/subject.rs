@@ -76,6 +76,13 @@ impl Name {
         self.places().iter().filter_map(named).collect()
     }
 
+    /// The place in it that callers bring and that does not stand in `key`: an entry is shared by callers who differ in it.
+    pub(crate) fn beside(&self, key: &Name) -> Option<&Place> {
+        let in_key: Vec<String> = key.places().iter().map(|place| place.as_written()).collect();
+        let is_brought = |place: &&Place| !matches!(place.root, Root::Returned);
+        self.places().into_iter().filter(is_brought).find(|place| !in_key.contains(&place.as_written()))
+    }
+
     /// Whether a parameter, or a field of it, stands in it.
     pub(crate) fn mentions(&self, param: &Param) -> bool {
         self.places().iter().any(|place| matches!(&place.root, Root::Param(ident) if *ident == param.ident))
@@ -101,7 +108,7 @@ impl Name {
 }
 
 impl Place {
-    fn as_written(&self) -> String {
+    pub(crate) fn as_written(&self) -> String {
         let mut out = match &self.root {
             Root::This(_) => "self".to_owned(),
             Root::Param(ident) => ident.unraw().to_string(),

@@ -124,7 +124,7 @@ impl<V: Cacheable> Reading<'_, V> {
                         to_load.push(errand);
                     }
                     Ok(Leased::Granted { epoch, now, tags }) => {
-                        errand.stamp = Some(Stamp { epoch, now, tags });
+                        errand.stamp = Some(Stamp { epoch, now, asked: reader.plan.tags.clone(), tags });
                         if errand.is_due {
                             counters.refreshes.add();
                         }

@@ -22,7 +22,10 @@ impl<V: Cacheable> Reading<'_, V> {
         let Some(store) = self.core.store() else { return Vec::new() };
         let mut groups = HashMap::<_, Vec<usize>>::new();
         for place in places {
-            groups.entry(self.readers[place].plan.touched(store)).or_default().push(place);
+            groups
+                .entry(self.readers[place].plan.touched(store, &self.readers[place].plan.tags))
+                .or_default()
+                .push(place);
         }
         let send = &send;
         let sending = groups.into_iter().map(|(touched, places)| {

@@ -123,6 +123,7 @@ async fn bytes_that_do_not_decode_are_a_counted_miss_and_are_replaced() {
         expires_at: crate::time::StoreTime(u64::MAX),
         load: Duration::ZERO,
         tags: Vec::new(),
+        learned: Vec::new(),
         full_key: None,
         validator: None,
     };

@@ -4,6 +4,7 @@ mod batch;
 mod degrade;
 mod entries;
 mod flights;
+mod learned;
 mod mixups;
 mod shards;
 mod writes;
