@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// An entry has two bytes for its length.
+const LONGEST_VALIDATOR: usize = 64 * 1024;
+
 tokio::task_local! {
     static LOAD: Arc<Load>;
 }
@@ -65,14 +68,18 @@ pub(crate) async fn run<F: Future>(
         validator: said.validator,
         ttl: said.ttl,
     };
-    // What is true of the inner value is true of what is made of it.
-    if verdict.is_tainted {
+    inherit(verdict.is_tainted, verdict.is_skipped);
+    (output, verdict)
+}
+
+/// What is true of a value that was loaded is true of what is made of it.
+pub(crate) fn inherit(is_tainted: bool, is_skipped: bool) {
+    if is_tainted {
         taint();
     }
-    if verdict.is_skipped {
+    if is_skipped {
         skip();
     }
-    (output, verdict)
 }
 
 fn running<T>(say: impl FnOnce(&Load) -> T) -> Option<T> {
@@ -121,9 +128,11 @@ pub fn skip() {
 }
 
 /// Says what identifies the state of the source that the running loader has read, an HTTP ETag for example. The next loader of
-/// this entry finds it in [`previous`]. At most 64 KiB.
+/// this entry finds it in [`previous`]. One of 64 KiB or more is left out: then the next loader finds none.
 pub fn validator(text: &str) {
-    running(|load| load.said.lock().unwrap_or_else(PoisonError::into_inner).validator = Some(text.into()));
+    // Part of one would be another.
+    let text = (text.len() < LONGEST_VALIDATOR).then(|| text.into());
+    running(|load| load.said.lock().unwrap_or_else(PoisonError::into_inner).validator = text);
 }
 
 /// The value that stands while it is loaded anew, for a loader that may answer "not modified". `None` where nothing stands, and

@@ -123,7 +123,7 @@ impl Drop for Place {
 
 /// How a background load ended.
 pub(super) enum Outcome {
-    Loaded(Shared),
+    Loaded { value: Shared, is_tainted: bool, is_skipped: bool },
     Failed,
 }
 

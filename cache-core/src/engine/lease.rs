@@ -121,7 +121,7 @@ impl Core {
             over: force.mark(),
             finished,
             seed: self.random(),
-            tag_ttl: plan.state.policy().longest() * 2,
+            tag_ttl: plan.state.tag_lifetime(),
         };
         match self.ask(&plan.touched(store, &asked), store.lease(request)).await? {
             Leased::Granted { epoch, now, tags } => {

@@ -81,16 +81,16 @@ impl<O: Output> Reader<'_, O> {
                 }
                 Ok(Asked::Granted(grant)) => return Obtained::Grant(grant),
                 Ok(Asked::Other(Leased::Present(found))) => match self.open(&found) {
-                    Some(alive) if alive.standing != Standing::IfError => {
+                    Some(alive) if matches!(alive.standing, Standing::Current | Standing::Early) => {
                         return Obtained::Entry(alive.value, asked);
                     }
                     None if self.plan.is_other()
                         && let Looked::Hit(alive) = self.look().await
-                        && alive.standing != Standing::IfError =>
+                        && matches!(alive.standing, Standing::Current | Standing::Early) =>
                     {
                         return Obtained::Entry(alive.value, asked);
                     }
-                    // It stands, but not for this reader: replace it.
+                    // It stands, but not for this reader, or its lifetime is over: replace it.
                     _ => force = Force::over(found.blob.as_ref()),
                 },
                 Ok(Asked::Other(Leased::Fenced(fences))) => {
@@ -192,18 +192,22 @@ impl<O: Output> Reader<'_, O> {
         }
         match loaded.payload {
             Ok(value) => Self::loaded(value),
-            Err(error) => Self::hand_out(standing.value).unwrap_or_else(|| O::fail(error)),
+            Err(error) => self.serve(standing).unwrap_or_else(|| O::fail(error)),
         }
     }
 
     /// Loads for those who are served what stands, in a call that was made for that.
     pub(super) async fn resumed<F: Future<Output = O>>(&self, resume: Resume, load: impl FnOnce() -> F) -> O {
         let (grant, previous, teller) = resume.begin();
+        let unless_it_ends = RestsIfLeft(self);
         let loaded = self.load(load, previous).await;
+        std::mem::forget(unless_it_ends);
         match &loaded.payload {
             Ok(value) => {
                 self.fill(grant, value.as_deref(), &loaded.verdict, loaded.took).await;
-                teller.tell(Outcome::Loaded(value.clone().map(|value| value as _)));
+                let Verdict { is_tainted, is_skipped, .. } = loaded.verdict;
+                let value = value.clone().map(|value| value as _);
+                teller.tell(Outcome::Loaded { value, is_tainted, is_skipped });
             }
             Err(_) => {
                 self.rests();
@@ -281,8 +285,7 @@ impl<O: Output> Reader<'_, O> {
     /// How long an entry with this value is current, and how long it is of use.
     pub(super) fn lifetimes(&self, value: Option<&ValueOf<O>>, verdict: &Verdict) -> [Duration; 2] {
         let policy = self.plan.state.policy();
-        let ttl = if value.is_some() { policy.lifetime.ttl } else { policy.lifetime.negative_ttl };
-        let ttl = verdict.ttl.unwrap_or(ttl);
+        let ttl = self.plan.state.lifetime(verdict.ttl, value.is_none());
         let lifetime = jittered(ttl, policy.lifetime.jitter, self.core.rng.unit());
         [lifetime, lifetime.saturating_add(policy.stale())]
     }
@@ -356,5 +359,14 @@ impl<O: Output> Reader<'_, O> {
             validator: verdict.validator.clone(),
         };
         Some(entry::encode(&header, &payload))
+    }
+}
+
+/// Lets a loader rest that panics behind everybody's back, where nobody would stop calling it.
+struct RestsIfLeft<'a, O: Output>(&'a Reader<'a, O>);
+
+impl<O: Output> Drop for RestsIfLeft<'_, O> {
+    fn drop(&mut self) {
+        self.0.rests();
     }
 }

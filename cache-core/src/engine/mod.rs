@@ -32,11 +32,11 @@ use crate::breaker::Breakers;
 use crate::flight::Flights;
 use crate::key::Namespace;
 use crate::observe::{Counters, Counts, WriteCounters};
-use crate::policy::{OnWait, Policy, Profiles};
+use crate::policy::{Lifetime, OnWait, Overrides, Policy, Profiles};
 use crate::rng::Rng;
 use crate::site::{ReadSite, shape};
 use crate::store::Store;
-use crate::time::Clock;
+use crate::time::{Clock, millis};
 
 /// What may be changed about an engine. Every default is a decision; see the builder's methods for the reasons.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +132,8 @@ pub(crate) struct SiteState {
     pub(crate) seed: u64,
     /// Moving average of the load time in microseconds; 0 when nothing was loaded yet.
     typical: AtomicU64,
+    /// The longest lifetime that a loader said, in milliseconds.
+    said: AtomicU64,
     policy: ArcSwap<Policy>,
     /// Whether the log was told that a batch function returns keys nobody asked for.
     pub(crate) told_strangers: AtomicBool,
@@ -140,9 +142,9 @@ pub(crate) struct SiteState {
 impl SiteState {
     fn new(site: &'static ReadSite, profiles: &Profiles) -> Self {
         let policy = ArcSwap::from_pointee(resolve(site, profiles));
-        let (counters, typical) = (Counters::default(), AtomicU64::new(0));
+        let (counters, typical, said) = (Counters::default(), AtomicU64::new(0), AtomicU64::new(0));
         let told_strangers = AtomicBool::new(false);
-        Self { site, counters, seed: put::seed(site), typical, policy, told_strangers }
+        Self { site, counters, seed: put::seed(site), typical, said, policy, told_strangers }
     }
 
     /// The policy that is in force now.
@@ -156,6 +158,22 @@ impl SiteState {
             OnWait::Wait(Some(bound)) => bound,
             OnWait::Wait(None) | OnWait::Stale | OnWait::Load => self.patience(),
         }
+    }
+
+    /// The lifetime of a value: what its loader said, or what the policy says.
+    pub(crate) fn lifetime(&self, said: Option<Duration>, is_negative: bool) -> Duration {
+        let Lifetime { ttl, negative_ttl, .. } = self.policy().lifetime;
+        let Some(said) = said else { return if is_negative { negative_ttl } else { ttl } };
+        let said = said.min(Overrides::LONGEST);
+        self.said.fetch_max(millis(said), Ordering::Relaxed);
+        said
+    }
+
+    /// How long the generation of a tag is kept at least, so that it outlives the entries that carry it.
+    pub(crate) fn tag_lifetime(&self) -> Duration {
+        let policy = self.policy();
+        let said = Duration::from_millis(self.said.load(Ordering::Relaxed)).saturating_add(policy.stale());
+        policy.longest().max(said).saturating_mul(2)
     }
 
     /// A load took this long.

@@ -154,7 +154,10 @@ where
     O: Output,
     F: Future<Output = O>,
 {
-    let Some(Request { state, subject, tags, frames, namer }) = request else { return load().await };
+    let Some(Request { state, subject, tags, frames, namer }) = request else {
+        // A load of its own: what it asks and says is nothing to the one that it may be part of.
+        return loading::run(None, None, load()).await.0;
+    };
     let key = EntryKey { subject, field: put::field::<ValueOf<O>>(state.seed) };
     let learn = |namer| Learned::new(core.namespace.clone(), frames, namer, core.hints.of(&key));
     let learned = namer.map(learn).map(Arc::new);
@@ -203,9 +206,7 @@ impl<O: Output> Reader<'_, O> {
                 behind::renew(self.core, self.plan, alive.force, alive.known.clone(), again);
             }
         }
-        let is_stale = alive.standing == Standing::Stale;
-        let served = if is_stale { self.serve_stale(alive) } else { Self::hand_out(alive.value) };
-        match served {
+        match self.serve(alive) {
             Some(output) => output,
             // A negative entry that this type cannot say: as if it were not there.
             None => self.join_or_lead(load, None).await,
@@ -249,13 +250,21 @@ impl<O: Output> Reader<'_, O> {
     /// Waits for a load in the background; `None` if there is nothing, or nothing in time.
     async fn within_soft(&self, soft: Duration, outcome: Option<oneshot::Receiver<Outcome>>) -> Option<O> {
         match tokio::time::timeout(soft, outcome?).await {
-            Ok(Ok(Outcome::Loaded(value))) => Self::typed(value).and_then(Self::hand_out),
+            Ok(Ok(Outcome::Loaded { value, is_tainted, is_skipped })) => {
+                loading::inherit(is_tainted, is_skipped);
+                Self::typed(value).and_then(Self::hand_out)
+            }
             Ok(Ok(Outcome::Failed) | Err(_)) => None,
             Err(_) => {
                 self.plan.state.counters.soft_timeouts.add();
                 None
             }
         }
+    }
+
+    /// Serves what stands, whether its lifetime is over or not.
+    pub(super) fn serve(&self, alive: Alive<ValueOf<O>>) -> Option<O> {
+        if alive.standing == Standing::Stale { self.serve_stale(alive) } else { Self::hand_out(alive.value) }
     }
 
     /// Serves a value whose lifetime is over.
@@ -402,7 +411,7 @@ impl<O: Output> Reader<'_, O> {
                     lost = 0;
                     if let Looked::Hit(alive) = self.look().await
                         && alive.standing != Standing::IfError
-                        && let Some(output) = Self::hand_out(alive.value)
+                        && let Some(output) = self.serve(alive)
                     {
                         counters.joined.add();
                         return output;

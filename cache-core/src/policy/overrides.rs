@@ -54,11 +54,12 @@ overrides! {
     hard_timeout: Duration,
 }
 
-/// The shortest and the longest lifetime: a millisecond and ten years.
 const SHORTEST: Duration = Duration::from_millis(1);
-const LONGEST: Duration = Duration::from_secs(3653 * 86_400);
 
 impl Overrides {
+    /// The longest lifetime: ten years. What a loader says beyond that is cut.
+    pub const LONGEST: Duration = Duration::from_secs(3653 * 86_400);
+
     /// A lifetime, and nothing about the rest.
     #[must_use]
     pub const fn ttl(ttl: Duration) -> Self {
@@ -89,7 +90,7 @@ impl Overrides {
     pub fn mistakes(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
         for (name, value) in [("ttl", self.ttl), ("negative_ttl", self.negative_ttl)] {
-            if value.is_some_and(|value| !(SHORTEST..=LONGEST).contains(&value)) {
+            if value.is_some_and(|value| !(SHORTEST..=Self::LONGEST).contains(&value)) {
                 mistakes.push(format!("`{name}` has to be from 1 ms to ten years"));
             }
         }
@@ -99,7 +100,7 @@ impl Overrides {
             ("soft_timeout", self.soft_timeout),
             ("hard_timeout", self.hard_timeout),
         ] {
-            if value.is_some_and(|value| value.is_zero() || value > LONGEST) {
+            if value.is_some_and(|value| value.is_zero() || value > Self::LONGEST) {
                 mistakes.push(format!(
                     "`{name}` has to be above zero and at most ten years: leave it out for none"
                 ));

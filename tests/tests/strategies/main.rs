@@ -2,6 +2,7 @@
 
 mod background;
 mod conditions;
+mod edges;
 mod profiles;
 mod stale;
 mod waiting;

@@ -226,7 +226,7 @@ impl<V: Cacheable> Reading<'_, V> {
             by_place.insert(errand.place, errand);
         }
         let (seed, duration) = (self.core.random(), self.state.lease());
-        let tag_ttl = self.state.policy().longest() * 2;
+        let tag_ttl = self.state.tag_lifetime();
         let leasing = self.each(by_place.keys().copied().collect(), |chunk| {
             let (by_place, leases) = (&by_place, &held.leases);
             Box::pin(async move {
