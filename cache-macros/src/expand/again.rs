@@ -4,7 +4,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{GenericParam, Generics, ReceiverKind, Type};
+use syn::{GenericParam, Generics, ReceiverKind, Type, TypeReference};
 
 use super::{local, local_at};
 use crate::function::Function;
@@ -47,7 +47,7 @@ pub(super) fn again(p: &TokenStream, function: &Function) -> Again {
         let (ident, held) = (&param.ident, format_ident!("__cache_arg_{index}", span = span));
         let held = Ident::new(&held.to_string(), span);
         match &param.ty {
-            Type::Reference(reference) => {
+            Type::Reference(reference) if !is_static(reference) => {
                 let ty = &reference.elem;
                 declared.push(quote_spanned!(span=> #held: <#ty as ::std::borrow::ToOwned>::Owned));
                 passed.push(quote_spanned!(span=> ::core::borrow::Borrow::<#ty>::borrow(&#held)));
@@ -63,16 +63,22 @@ pub(super) fn again(p: &TokenStream, function: &Function) -> Again {
             }
         }
     }
+    // Said, since a caller may have said them where nothing else tells.
+    let said = arguments(&function.sig.generics);
     let (callee, call) = if is_method {
-        (quote_spanned!(span=> Self::#companion), quote_spanned!(span=> #this.#name(#(#passed),*)))
+        (
+            quote_spanned!(span=> Self::#companion #said),
+            quote_spanned!(span=> #this.#name #said(#(#passed),*)),
+        )
     } else {
-        (companion.to_token_stream(), quote_spanned!(span=> #name(#(#passed),*)))
+        (quote_spanned!(span=> #companion #said), quote_spanned!(span=> #name #said(#(#passed),*)))
     };
+    let cfgs = function.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
     let (generics, where_clause) =
         (declarations(&function.sig.generics), &function.sig.generics.where_clause);
     let item = quote_spanned! {span=>
-        #[doc(hidden)]
-        #[allow(clippy::all, clippy::pedantic, missing_docs, unused_lifetimes, reason = "generated")]
+        #(#cfgs)*
+        #[allow(clippy::all, clippy::pedantic, deprecated, unused_lifetimes, reason = "generated")]
         fn #companion #generics (#(#declared),*) -> #p::BoxFuture<'static, ()> #where_clause {
             ::std::boxed::Box::pin(async move {
                 let _ = #call.await;
@@ -82,6 +88,11 @@ pub(super) fn again(p: &TokenStream, function: &Function) -> Again {
     let closure = quote_spanned!(span=> move || #callee(#(#kept),*));
     let (beside, inside) = if is_method { (item, TokenStream::new()) } else { (TokenStream::new(), item) };
     Again { beside, inside, before, closure }
+}
+
+/// Whether it can be kept as it is.
+fn is_static(reference: &TypeReference) -> bool {
+    reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static")
 }
 
 fn referent(ty: &Type) -> TokenStream {
@@ -95,4 +106,15 @@ fn referent(ty: &Type) -> TokenStream {
 fn declarations(generics: &Generics) -> TokenStream {
     let kept: Vec<&GenericParam> = generics.params.iter().collect();
     if kept.is_empty() { TokenStream::new() } else { quote!(<#(#kept),*>) }
+}
+
+/// The function's own types and constants, as a call names them.
+fn arguments(generics: &Generics) -> TokenStream {
+    let named = generics.params.iter().filter_map(|param| match param {
+        GenericParam::Type(ty) => Some(&ty.ident),
+        GenericParam::Const(constant) => Some(&constant.ident),
+        GenericParam::Lifetime(_) => None,
+    });
+    let named: Vec<_> = named.collect();
+    if named.is_empty() { TokenStream::new() } else { quote!(::<#(#named),*>) }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{Expr, ExprUnary, Lit, LitStr, UnOp};
 
 use super::options::{Options, string};
@@ -192,8 +194,47 @@ fn repeatable(function: &Function, mistakes: &mut Mistakes) {
                 &param.ty,
                 format!("`{}` cannot be kept for a load in the background: make it a type that can be cloned, or {INSTEAD}", param.name),
             );
+        } else if borrows(below(&param.ty)) {
+            mistakes.on(
+                &param.ty,
+                format!("`{}` borrows from the caller, whom a load in the background outlives: take what it owns (`&str`, `&[T]` and `&T` can be taken), or {INSTEAD}", param.name),
+            );
         }
     }
+}
+
+/// A type's tokens without the reference that it is, which the background gets an owned copy of.
+fn below(ty: &syn::Type) -> TokenStream {
+    match ty {
+        syn::Type::Reference(reference) => reference.elem.to_token_stream(),
+        other => other.to_token_stream(),
+    }
+}
+
+/// Whether these tokens of a type say that it borrows. A function's own arguments may.
+fn borrows(tokens: TokenStream) -> bool {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let is = match token {
+            TokenTree::Ident(ident)
+                if ident == "Fn" || ident == "FnMut" || ident == "FnOnce" || ident == "fn" =>
+            {
+                return false;
+            }
+            TokenTree::Group(group) => borrows(group.stream()),
+            TokenTree::Punct(punct) if punct.as_char() == '&' => {
+                !matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'')
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => {
+                !matches!(tokens.peek(), Some(TokenTree::Ident(name)) if name == "static")
+            }
+            _ => false,
+        };
+        if is {
+            return true;
+        }
+    }
+    false
 }
 
 fn condition(value: &Expr) -> Condition {

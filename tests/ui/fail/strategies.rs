@@ -75,6 +75,16 @@ impl Prices {
     async fn m(&self, id: i64) -> u64 {
         0
     }
+
+    #[cached(key = "n:<names>", ttl = "1h", refresh_ahead = "80%")]
+    async fn n(&self, names: &[&str]) -> u64 {
+        0
+    }
+
+    #[cached(key = "o:<name>", ttl = "1h", refresh_ahead = "80%")]
+    async fn o(&self, name: std::borrow::Cow<'_, str>) -> u64 {
+        0
+    }
 }
 
 fn main() {}
