@@ -43,6 +43,8 @@ pub struct ReadSite {
     pub background: bool,
     /// Whether its error can say that a load took too long.
     pub times_out: bool,
+    /// Whether the value says if it is stored, or for how long: then only a load stores it, and a write does not.
+    pub judges: bool,
 }
 
 impl ReadSite {
@@ -59,6 +61,7 @@ impl ReadSite {
             profile: None,
             background: false,
             times_out: false,
+            judges: false,
         }
     }
 }

@@ -30,8 +30,9 @@ pub(crate) fn field<V: Cacheable>(seed: u64) -> u64 {
     xxh3_64_with_seed(&schema::fingerprint::<V>().to_le_bytes(), seed)
 }
 
-/// Records the value of a write-through for the read sites that share its template. No such site, no value, or a site with
-/// tags (whose generations were not read before the value was): nothing is recorded, and the commit only clears.
+/// Records the value of a write-through for the read sites that share its template. No such site, no value, a site with
+/// tags (whose generations were not read before the value was), or one with `unless`, `only_if` or `ttl_from` (which are asked
+/// where a value is loaded): nothing is recorded, and the commit only clears.
 pub(crate) fn put<O: Output>(recording: &Recording, template: &str, subject: &Subject, output: &O) {
     let readers = readers_of(template);
     let Some(value) = output.peek().filter(|_| !readers.is_empty()) else { return };
@@ -43,7 +44,7 @@ pub(crate) fn put<O: Output>(recording: &Recording, template: &str, subject: &Su
     }
 }
 
-/// The read sites of this template's shape that have no tags.
+/// The read sites of this template's shape that have no tags, and store whatever they load.
 fn readers_of(template: &str) -> &'static [&'static ReadSite] {
     static READERS: OnceLock<HashMap<String, Vec<&'static ReadSite>>> = OnceLock::new();
     let readers = READERS.get_or_init(|| {
@@ -51,6 +52,7 @@ fn readers_of(template: &str) -> &'static [&'static ReadSite] {
         for site in inventory::iter::<Site> {
             if let Site::Read(read) = site
                 && read.tags.is_empty()
+                && !read.judges
             {
                 readers.entry(shape(read.template)).or_default().push(*read);
             }

@@ -202,6 +202,8 @@ pub(super) fn site(p: &TokenStream, read: &Read, function: &Function) -> TokenSt
     let (options, profile) =
         (overrides(p, policy), optional(policy.profile.as_ref(), ToTokens::to_token_stream));
     let (background, times_out) = (policy.background, policy.hard_timeout.is_some());
+    let by_value = |condition: &Option<Condition>| matches!(condition, Some(Condition::Value(_)));
+    let judges = policy.ttl_from.is_some() || by_value(&policy.unless) || by_value(&policy.only_if);
     quote_spanned! {span=>
         static __CACHE_SITE: #p::ReadSite = #p::ReadSite {
             at: #at,
@@ -213,6 +215,7 @@ pub(super) fn site(p: &TokenStream, read: &Read, function: &Function) -> TokenSt
             profile: #profile,
             background: #background,
             times_out: #times_out,
+            judges: #judges,
         };
         #p::inventory::submit! { #p::Site::Read(&__CACHE_SITE) }
     }

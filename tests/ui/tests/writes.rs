@@ -107,6 +107,22 @@ impl Users {
         Ok(new)
     }
 
+    #[cached(key = "unfinished:<id>", ttl = "1h", unless = |user: &User| user.id == 7)]
+    async fn unfinished(&self, id: i64) -> User {
+        User::numbered(id)
+    }
+
+    #[cached(key = "lasting:<id>", ttl = "1h", ttl_from = |_: &User| std::time::Duration::from_secs(1))]
+    async fn lasting(&self, id: i64) -> User {
+        User::numbered(id)
+    }
+
+    #[writes_through(keys = ["unfinished:<id>", "lasting:<id>"], within = tx)]
+    async fn save_unfinished(&self, tx: &mut PgTx<'_>, id: i64) -> Result<User, Failure> {
+        tx.execute("update").await;
+        Ok(User::numbered(id))
+    }
+
     #[writes_through(key = "user:<id>", within = tx)]
     async fn save(&self, tx: &mut PgTx<'_>, id: i64, exists: bool) -> Result<Option<User>, Failure> {
         tx.execute("update").await;
@@ -291,6 +307,20 @@ async fn write_through_records_the_value_for_the_reads_of_its_key() {
     assert_eq!(committed[0].puts, ["ui:user:8"]);
     assert_eq!(committed[1].subjects, ["ui:user:9", "ui:user:10"]);
     assert_eq!(committed[1].puts, ["ui:user:10"]);
+}
+
+/// Whether and for how long a value is stored is asked where it is loaded: a write would store what a read does not.
+#[tokio::test]
+async fn write_through_records_nothing_for_reads_that_ask_the_value() {
+    let users = users();
+    users.unfinished(1).await;
+    users.lasting(1).await;
+    let mut tx = users.begin();
+    users.save_unfinished(&mut tx, 7).await.unwrap();
+    tx.commit().await.unwrap();
+    let committed = users.committed();
+    assert_eq!(committed[0].subjects, ["ui:unfinished:7", "ui:lasting:7"]);
+    assert!(committed[0].puts.is_empty(), "{:?}", committed[0].puts);
 }
 
 #[tokio::test]
