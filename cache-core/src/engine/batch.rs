@@ -110,7 +110,10 @@ where
     F: Future<Output = O>,
 {
     let BatchRequest { keys, asked } = request;
-    let Some(Asked { state, names, places, firsts, limit }) = asked else { return load(keys).await };
+    let Some(Asked { state, names, places, firsts, limit }) = asked else {
+        // A load of its own, as of a single one.
+        return loading::run(None, None, load(keys)).await.0;
+    };
     let field = put::field::<<<O::Batch as Batch<K>>::Item as Item>::Value>(state.seed);
     let plan = |(subject, tags)| Plan {
         key: EntryKey { subject, field },

@@ -1,5 +1,7 @@
 //! Loads inside loads, and what a loader says that cannot be meant.
 
+use std::collections::HashMap;
+
 use cache_core::{bypass, cached, loading};
 
 use super::*;
@@ -23,6 +25,21 @@ impl Prices {
             Some(previous) => Ok(*previous.not_modified()),
             None => self.source.load().await,
         }
+    }
+
+    #[cached(key = "edge_pages:<id>", ttl = "10s", stale_if_error = "1h")]
+    async fn pages(&self, id: u64) -> Result<u64, Failed> {
+        let others = bypass(self.rows(&[id + 1])).await?;
+        Ok(self.source.load().await? * 100 + others.values().sum::<u64>())
+    }
+
+    #[cached(key = "edge_rows:<id>", ttl = "1h", batch = ids)]
+    async fn rows(&self, ids: &[u64]) -> Result<HashMap<u64, u64>, Failed> {
+        let row = match loading::previous::<u64>() {
+            Some(previous) => *previous.value,
+            None => self.source.load().await?,
+        };
+        Ok(ids.iter().map(|id| (*id, row)).collect())
     }
 
     #[cached(key = "edge_inline:<id>", ttl = "10s", stale_while_revalidate = "1h", refresh = "inline")]
@@ -85,6 +102,16 @@ async fn a_load_past_the_cache_is_no_part_of_the_load_around_it() {
     world.source.becomes(2);
     world.passes(7);
     assert_eq!(prices.page(1).await, Ok(202));
+}
+
+#[tokio::test]
+async fn a_batch_past_the_cache_is_no_part_of_the_load_around_it() {
+    let world = World::new();
+    let prices = prices(&world);
+    assert_eq!(prices.pages(1).await, Ok(101));
+    world.source.becomes(2);
+    world.passes(12);
+    assert_eq!(prices.pages(1).await, Ok(202));
 }
 
 #[tokio::test]
