@@ -131,14 +131,14 @@ pub(super) enum Outcome {
 pub(super) struct Resume {
     core: Arc<Core>,
     key: EntryKey,
-    grant: Grant,
+    grant: Option<Grant>,
     previous: Option<Known>,
     told: oneshot::Sender<Outcome>,
 }
 
 impl Resume {
     /// The lease, what stands, and whom to tell.
-    pub(super) fn begin(self) -> (Grant, Option<Known>, Teller) {
+    pub(super) fn begin(self) -> (Option<Grant>, Option<Known>, Teller) {
         (self.grant, self.previous, Teller(self.told))
     }
 }
@@ -178,7 +178,10 @@ pub(super) fn renew(
     let (core, plan) = (core.clone(), plan.clone());
     tokio::spawn(async move {
         let _place = place;
-        if let Some(grant) = core.lease_early(&plan, force).await {
+        let faults = core.settings.faults;
+        let late = faults.renews_by_set || faults.refreshes_by_set;
+        let grant = if late { None } else { core.lease_early(&plan, force).await };
+        if late || grant.is_some() {
             plan.state.counters.refreshes.add();
             let resume = Resume { core, key: plan.key.clone(), grant, previous, told };
             within(resume, call).await;

@@ -204,7 +204,14 @@ impl<O: Output> Reader<'_, O> {
         std::mem::forget(unless_it_ends);
         match &loaded.payload {
             Ok(value) => {
-                self.fill(grant, value.as_deref(), &loaded.verdict, loaded.took).await;
+                // Without one only where a test took the rule out.
+                let grant = match grant {
+                    None => self.core.lease_early(self.plan, Force::OverAny).await,
+                    held => held,
+                };
+                if let Some(grant) = grant {
+                    self.fill(grant, value.as_deref(), &loaded.verdict, loaded.took).await;
+                }
                 let Verdict { is_tainted, is_skipped, .. } = loaded.verdict;
                 let value = value.clone().map(|value| value as _);
                 teller.tell(Outcome::Loaded { value, is_tainted, is_skipped });

@@ -83,6 +83,10 @@ pub(crate) struct Faults {
     pub(crate) leases_late: bool,
     /// An early refresh asks for its lease after the load.
     pub(crate) refreshes_by_set: bool,
+    /// A load in the background asks for its lease after the load.
+    pub(crate) renews_by_set: bool,
+    /// A value whose lifetime is over is handed to those who wait for its leader, too.
+    pub(crate) shares_stale: bool,
     /// Entries are stamped with generations that were read after the load.
     pub(crate) reads_tags_late: bool,
     /// Entries are stored although their values name tags that nobody had asked about.

@@ -541,7 +541,13 @@ impl<O: Output> Reader<'_, O> {
         let Loaded { payload, verdict, took } = loaded;
         let value = match payload {
             Ok(value) => value,
-            Err(error) => return self.fails(error, standing),
+            Err(error) => {
+                if let (true, Some(alive)) = (self.core.settings.faults.shares_stale, &standing) {
+                    let value = alive.value.clone().map(|value| value as _);
+                    leader.lands(value, Proof::Load { filled: true });
+                }
+                return self.fails(error, standing);
+            }
         };
         if verdict.is_tainted {
             // Nobody may take it who would not have read the older value himself.

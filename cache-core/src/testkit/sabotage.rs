@@ -21,8 +21,13 @@ pub enum Rule {
     EpochCompared,
     /// A batch has its leases before it loads. Without it: it asks for them after the load.
     LeasesBeforeBatch,
-    /// An early refresh has its lease before it loads. Without it: a plain set after the load.
+    /// An early refresh, by its caller or in the background, has its lease before it loads. Without it: a plain set after the load.
     LeaseBeforeRefresh,
+    /// A load in the background has its lease before it loads. Without it: a plain set after the load.
+    LeaseBeforeRenewal,
+    /// A value whose lifetime is over is for the caller whose own look found it. Without it: also for those who wait for that
+    /// caller's load.
+    StaleIsOwn,
     /// An entry carries the generations that its tags had before the load.
     TagsBeforeLoad,
     /// A value is stored only if all tags that it names were asked about before the load. Without it: under those that were.
@@ -59,6 +64,8 @@ impl Builder {
             Rule::LeasesBeforeBatch => &mut faults.leases_late,
             Rule::LeaseBeforeRefresh => &mut faults.refreshes_by_set,
             Rule::WithinHint => &mut faults.fills_beyond_hint,
+            Rule::LeaseBeforeRenewal => &mut faults.renews_by_set,
+            Rule::StaleIsOwn => &mut faults.shares_stale,
             Rule::TagsBeforeLoad => &mut faults.reads_tags_late,
             Rule::HealersAsked => &mut faults.heals_by_age,
             Rule::ConfirmedClear => &mut faults.clears_unconfirmed,

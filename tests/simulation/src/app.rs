@@ -1,4 +1,6 @@
 //! The application of the simulated instances: annotated functions as a user writes them. Refuses nothing.
+//!
+//! `row`, `soon`, `list` and `card` do what the seed draws ([`crate::variety`]); `early` and `page` are always the same.
 
 use cache_core::{Cache, Cacheable, cached, invalidates, writes_through};
 use serde::{Deserialize, Serialize};
@@ -70,7 +72,7 @@ impl App {
         Ok((version > 0).then_some(Row { id, version }))
     }
 
-    #[cached(key = "row:<id>", ttl = "10m", negative_ttl = "10m")]
+    #[cached(key = "row:<id>", profile = "behind", refresh = "background")]
     pub async fn row(&self, id: usize) -> Result<Option<Row>, Failure> {
         self.select(id).await
     }
@@ -80,13 +82,19 @@ impl App {
         self.select(id).await
     }
 
-    #[cached(key = "list", tags = ["rows"], ttl = "10m")]
+    /// As `row`, by its caller, who does not wait for long.
+    #[cached(key = "soon:<id>", profile = "before", hard_timeout = "40ms")]
+    pub async fn soon(&self, id: usize) -> Result<Option<Row>, Failure> {
+        self.select(id).await
+    }
+
+    #[cached(key = "list", tags = ["rows"], profile = "behind", refresh = "background", hard_timeout = "40ms")]
     pub async fn list(&self) -> Result<Vec<Row>, Failure> {
         let versions = self.db.read((0..self.rows).collect()).await?;
         Ok(versions.into_iter().enumerate().map(|(id, version)| Row { id, version }).collect())
     }
 
-    #[cached(key = "card:<id>", ttl = "10m")]
+    #[cached(key = "card:<id>", profile = "before")]
     pub async fn card(&self, id: usize) -> Result<Card, Failure> {
         let inner = self.row(id).await?;
         let own = self.select(id).await?;
@@ -101,21 +109,21 @@ impl App {
     }
 
     /// Writes a row in somebody's transaction.
-    #[invalidates(key = "row:<id>", key = "early:<id>", key = "card:<id>", tag = "rows", within = tx)]
+    #[invalidates(key = "row:<id>", key = "early:<id>", key = "soon:<id>", key = "card:<id>", tag = "rows", within = tx)]
     pub async fn bump(&self, tx: &mut SimTx, id: usize) -> Result<(), Failure> {
         tx.write(id).await?;
         Ok(())
     }
 
     /// Writes a row in a transaction of its own and installs what it wrote.
-    #[writes_through(key = "row:<return.id>", keys = ["early:<id>", "card:<id>"], tag = "rows", begin = self.db)]
+    #[writes_through(key = "row:<return.id>", keys = ["early:<id>", "soon:<id>", "card:<id>"], tag = "rows", begin = self.db)]
     pub async fn install(&self, tx: &mut SimTx, id: usize) -> Result<Row, Failure> {
         let version = tx.write(id).await?;
         Ok(Row { id, version })
     }
 
     /// Writes a row without a transaction.
-    #[invalidates(key = "row:<id>", key = "early:<id>", key = "card:<id>", tag = "rows")]
+    #[invalidates(key = "row:<id>", key = "early:<id>", key = "soon:<id>", key = "card:<id>", tag = "rows")]
     pub async fn alone(&self, id: usize) -> Result<(), Failure> {
         self.db.write_alone(id).await?;
         Ok(())

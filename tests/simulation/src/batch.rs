@@ -1,5 +1,6 @@
 //! Many seeds, one thread a core. Refuses to share anything between seeds but the counters.
 
+use std::collections::BTreeSet;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +9,7 @@ use crate::check::{Promise, Violation};
 use crate::counts::Counts;
 use crate::rules::Mutation;
 use crate::run::{Outcome, Told, run};
+use crate::variety::{Choice, Function};
 
 /// What many seeds led to.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +17,8 @@ pub struct Batch {
     /// How many were run.
     pub seeds: u64,
     pub counts: Counts,
+    /// What was read under which policies.
+    pub called: BTreeSet<(Choice, Function)>,
     /// The smallest seed that broke a promise.
     pub broken: Option<Outcome>,
 }
@@ -46,6 +50,7 @@ pub fn seeds(
                         let outcome = one(from + seed, mutation);
                         mine.seeds += 1;
                         mine.counts += outcome.counts;
+                        mine.called.extend(&outcome.called);
                         if !outcome.violations.is_empty() {
                             mine.keep(outcome);
                             stop.store(true, Ordering::Relaxed);
@@ -57,6 +62,7 @@ pub fn seeds(
                 let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
                 total.seeds += mine.seeds;
                 total.counts += mine.counts;
+                total.called.append(&mut mine.called);
                 mine.broken.into_iter().for_each(|outcome| total.keep(outcome));
             });
         }
@@ -70,6 +76,7 @@ fn one(seed: u64, mutation: Option<&'static Mutation>) -> Outcome {
         seed,
         violations: vec![Violation::of_run(Promise::NoPanic)],
         counts: Counts::default(),
+        called: BTreeSet::new(),
         timeline: Vec::new(),
     };
     catch_unwind(|| run(seed, mutation, Told::Verdict)).unwrap_or_else(panicked)

@@ -7,6 +7,7 @@ use crate::check::Read;
 use crate::client::{Failure, SimTx};
 use crate::database::Version;
 use crate::plan::{Call, Savepoint};
+use crate::variety::Function;
 use crate::world::OpId;
 
 /// Makes a call; `at_rest` says that the system is quiet.
@@ -27,6 +28,8 @@ pub async fn make(app: App, op: OpId, call: Call, at_rest: bool) {
                 state.say(|state| format!("{}: returns {}", state.who(process, Some(op)), versions(&seen)));
                 let count = if at_rest { &mut state.counts.rest_reads } else { &mut state.counts.reads };
                 *count += 1;
+                let ran = state.choice.zip(Function::of(&call));
+                state.called.extend(ran);
                 state.facts.reads.push(Read { op, begin, end, seen, at_rest });
             }
             Err(error) => state.say(|state| format!("{}: fails, {error}", state.who(process, Some(op)))),
@@ -62,6 +65,7 @@ fn versions(seen: &[(usize, Version)]) -> String {
 async fn read(app: &App, call: &Call) -> Result<Vec<(usize, Version)>, Failure> {
     Ok(match *call {
         Call::Row(id) => vec![seen(id, app.row(id).await?.as_ref())],
+        Call::Soon(id) => vec![seen(id, app.soon(id).await?.as_ref())],
         Call::Early(id) => vec![seen(id, app.early(id).await?.as_ref())],
         Call::List => app.list().await?.iter().map(Row::seen).collect(),
         Call::Card(id) => app.card(id).await?.seen(),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use cache_core::commit::{self, CommitError, OpenTransaction, Standing, Uncommitted, Unnamed};
-use cache_core::error::WriteError;
+use cache_core::error::{LoadTimeout, WriteError};
 use cache_core::heal::Healer;
 use cache_core::scope::{Nest, OpenScope, Recording};
 use cache_core::store::{BoxFuture, Fence, Origin};
@@ -27,6 +27,8 @@ pub enum Failure {
     Commit(CommitError<SqlError>),
     /// The write gave up by itself.
     GivenUp,
+    /// The read took longer than its hard timeout.
+    Late(LoadTimeout),
 }
 
 impl fmt::Display for Failure {
@@ -36,6 +38,7 @@ impl fmt::Display for Failure {
             Self::Write(error) => error.fmt(f),
             Self::Commit(error) => error.fmt(f),
             Self::GivenUp => f.write_str("given up"),
+            Self::Late(error) => error.fmt(f),
         }
     }
 }
@@ -46,6 +49,7 @@ impl fmt::Display for SqlError {
             Self::Lost => "the session was lost",
             Self::Gone => "the transaction is over",
             Self::Refused => "the database refused the COMMIT",
+            Self::Busy => "the database is too busy to answer",
         })
     }
 }
@@ -53,6 +57,12 @@ impl fmt::Display for SqlError {
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
         Self::Write(error)
+    }
+}
+
+impl From<LoadTimeout> for Failure {
+    fn from(error: LoadTimeout) -> Self {
+        Self::Late(error)
     }
 }
 

@@ -38,6 +38,20 @@ counts! {
     joins,
     /// Early loads.
     refreshes,
+    /// Early loads, and loads of values whose lifetime was over, in a task of their own.
+    background_loads,
+    /// Reads answered by a value whose lifetime was over.
+    stale_reads,
+    /// Reads that took one because the load took longer than the soft timeout.
+    soft_timeouts,
+    /// Loads that were dropped because they took longer than the hard timeout.
+    hard_timeouts,
+    /// Loads that failed.
+    failed_loads,
+    /// Loaded values that were not stored because a stale one went into them.
+    unkept,
+    /// Times that all policies were changed while calls ran.
+    changed_policies,
     /// Entries stored by a fill.
     fills,
     /// Fills that were refused because of a write.
@@ -60,6 +74,8 @@ counts! {
     fences_set_again,
     /// COMMITs whose outcome the client did not learn.
     unknown_commits,
+    /// Statements that the database turned away.
+    busy_reads,
     /// COMMITs that the database refused.
     refused_commits,
     /// COMMITs that were durable long before they were visible.

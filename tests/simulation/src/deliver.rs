@@ -109,6 +109,12 @@ impl State {
     }
 
     fn execute(&mut self, message: &Message, sql: Sql) {
+        if matches!(sql, Sql::Read(_)) && self.happens(self.odds.busy) {
+            self.counts.busy_reads += 1;
+            let who = self.who(message.process, message.op);
+            self.say(|_| format!("database: turns a statement of {who} away"));
+            return self.answers(message, Says::Sql(Err(SqlError::Busy)));
+        }
         let database = &mut self.database;
         let gone = |_| SqlError::Gone;
         let said = match &sql {
@@ -199,6 +205,9 @@ impl State {
             let at = self.mark_time();
             self.facts.writes.entry(op).or_default().cleared.get_or_insert(at);
         }
-        self.answer(message.call, says);
+        // A dead process reads nothing, so that its work in the background ends as it did.
+        if self.processes[message.process].is_alive {
+            self.answer(message.call, says);
+        }
     }
 }

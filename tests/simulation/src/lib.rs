@@ -26,5 +26,6 @@ pub mod rules;
 pub mod run;
 mod store;
 mod timeline;
+pub mod variety;
 mod wire;
 mod world;

@@ -1,6 +1,7 @@
 //! What a seed decides before a run begins: who there is, what they will do, and what may go wrong. Refuses to decide when.
 
 use crate::faults::Fault;
+use crate::variety::Choice;
 use crate::world::Odds;
 
 /// A call of the application.
@@ -8,6 +9,7 @@ use crate::world::Odds;
 pub enum Call {
     Row(usize),
     Early(usize),
+    Soon(usize),
     List,
     Card(usize),
     Page(usize),
@@ -30,7 +32,10 @@ pub enum Savepoint {
 impl Call {
     /// Whether it only reads.
     pub fn is_read(&self) -> bool {
-        matches!(self, Self::Row(_) | Self::Early(_) | Self::List | Self::Card(_) | Self::Page(_))
+        matches!(
+            self,
+            Self::Row(_) | Self::Early(_) | Self::Soon(_) | Self::List | Self::Card(_) | Self::Page(_)
+        )
     }
 }
 
@@ -51,6 +56,8 @@ enum Shape {
     Lagging,
     /// Nested reads, and fences that are lost.
     Unfenced,
+    /// Lifetimes that end, and loads that fail or take long.
+    Lapsing,
 }
 
 /// Everything that is settled before the first step.
@@ -72,11 +79,19 @@ pub struct Plan {
     pub trouble: u8,
     /// How often time moves on, in hundredths of the steps.
     pub time_rate: u32,
+    /// The policies that are drawn, the second for later; `None` is a long lifetime and every default.
+    pub choices: [Option<Choice>; 2],
+    /// How often the second takes the place of the first, in thousandths of the steps.
+    pub change_rate: u32,
     /// Whether a write that returned is followed by a read of its row.
     pub probes: bool,
 }
 
-const SHAPES: [Shape; 15] = [
+const SHAPES: [Shape; 19] = [
+    Shape::Lapsing,
+    Shape::Lapsing,
+    Shape::Lapsing,
+    Shape::Lapsing,
     Shape::Heirs,
     Shape::Lagging,
     Shape::Unfenced,
@@ -104,6 +119,11 @@ impl Plan {
         let rows: Vec<u64> = (0..rows).map(|_| u64::from(rng.u8(..4) > 0)).collect();
         // One fault at the worst moment, and nothing else that would hide what it does.
         let is_focused = matches!(shape, Shape::Heirs | Shape::Lagging | Shape::Unfenced);
+        let is_varied = match shape {
+            Shape::Lapsing => true,
+            _ if is_focused => rng.u8(..4) == 0,
+            _ => rng.bool(),
+        };
         let count = if is_focused { rng.usize(16..=30) } else { rng.usize(8..=20) };
         let calls = (0..count).map(|_| call(rng, shape, rows.len())).collect();
         let faults: Vec<_> = match rng.u8(..10) {
@@ -128,7 +148,14 @@ impl Plan {
             refused: odds(6, 120),
             stuck: if shape == Shape::Unfenced { 400 } else { odds(3, 300) },
             unknown: odds(4, 150),
+            busy: match shape {
+                Shape::Lapsing => [0, 150, 500][rng.usize(..3)],
+                _ if is_varied => odds(4, 200),
+                _ => 0,
+            },
         };
+        let mut choice = || is_varied.then(|| Choice::draw(rng));
+        let choices = [choice(), choice()];
         Self {
             instances: if shape == Shape::Lagging { 1 } else { rng.usize(2..=3) },
             rows,
@@ -140,7 +167,13 @@ impl Plan {
                 (true, _) => 40,
             },
             trouble: if is_focused { 2 } else { 4 },
-            time_rate: if shape == Shape::Early { 25 } else { [2, 8, 20][rng.usize(..3)] },
+            time_rate: if matches!(shape, Shape::Early | Shape::Lapsing) {
+                25
+            } else {
+                [2, 8, 20][rng.usize(..3)]
+            },
+            choices,
+            change_rate: if is_varied && rng.u8(..3) == 0 { 5 } else { 0 },
             fault_rate: if calm || is_focused { 0 } else { [4, 10, 25][rng.usize(..3)] },
             faults,
             odds,
@@ -194,6 +227,12 @@ fn call(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
         (Shape::Mixed, 4) => Call::Page(row),
         (Shape::Mixed, 5) => Call::Install(row),
         (Shape::Mixed, 6) => Call::Alone(row),
-        (Shape::Mixed, _) => bump(row),
+        (Shape::Mixed, 7) => Call::Soon(row),
+        (Shape::Lapsing, 0..3) => Call::Row(row),
+        (Shape::Lapsing, 3..5) => Call::Soon(row),
+        (Shape::Lapsing, 5) => Call::List,
+        (Shape::Lapsing, 6) => Call::Card(row),
+        (Shape::Lapsing, 7) if rng.bool() => Call::Row(row),
+        (Shape::Mixed | Shape::Lapsing, _) => bump(row),
     }
 }

@@ -102,6 +102,18 @@ pub const MUTATIONS: &[Mutation] = &[
     rule("join-unmoved-tags", "join although a tag has moved", &[Engine(Rule::JoinUnmovedTags)], 4_000),
     rule("epoch-compared", "no epoch check", &[Engine(Rule::EpochCompared)], 4_000),
     rule("lease-before-refresh", "refresh by plain set", &[Engine(Rule::LeaseBeforeRefresh)], 4_000),
+    rule(
+        "lease-before-renewal",
+        "refresh by plain set in the background",
+        &[Engine(Rule::LeaseBeforeRenewal)],
+        4_000,
+    ),
+    rule(
+        "stale-is-own",
+        "if a load fails, its waiters take its leader's stale value",
+        &[Engine(Rule::StaleIsOwn)],
+        4_000,
+    ),
     rule("tags-before-load", "tag generation read after the load", &[Engine(Rule::TagsBeforeLoad)], 4_000),
     rule("healers-asked", "fences are lifted by age", &[Engine(Rule::HealersAsked)], 4_000),
     rule("confirmed-clear", "success on an unconfirmed CLEAR", &[Engine(Rule::ConfirmedClear)], 4_000),

@@ -1,11 +1,14 @@
 //! One seed from beginning to end, in a runtime of its own. Refuses to leave anything behind for the next.
 
+use std::collections::BTreeSet;
+
 use crate::check::Violation;
 use crate::counts::Counts;
 use crate::driver::Driver;
 use crate::plan::Plan;
 use crate::rules::{Broken, Mutation};
 use crate::timeline::Timeline;
+use crate::variety::{Choice, Function};
 use crate::world::World;
 
 /// What a seed led to.
@@ -15,6 +18,8 @@ pub struct Outcome {
     /// Promises that were broken.
     pub violations: Vec<Violation>,
     pub counts: Counts,
+    /// What was read under which policies.
+    pub called: BTreeSet<(Choice, Function)>,
     /// What happened, if it was asked for.
     pub timeline: Vec<String>,
 }
@@ -32,6 +37,7 @@ pub fn run(seed: u64, mutation: Option<&'static Mutation>, told: Told) -> Outcom
     });
     let timeline = if told == Told::Everything { Timeline::kept() } else { Timeline::default() };
     let world = World::new(rng, &plan.rows, plan.odds, lacks, timeline);
+    world.lock().choice = plan.choices[0];
     world.lock().say(|_| format!("the plan: {plan:?}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -42,7 +48,8 @@ pub fn run(seed: u64, mutation: Option<&'static Mutation>, told: Told) -> Outcom
     drop(runtime);
     let mut state = world.lock();
     let timeline = std::mem::take(&mut state.timeline).lines();
-    Outcome { seed, violations, counts: state.counts, timeline }
+    let called = std::mem::take(&mut state.called);
+    Outcome { seed, violations, counts: state.counts, called, timeline }
 }
 
 /// How much is told of a run.

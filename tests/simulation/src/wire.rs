@@ -108,6 +108,8 @@ pub enum SqlError {
     Gone,
     /// The COMMIT was refused, and the transaction is undone.
     Refused,
+    /// The statement was turned away.
+    Busy,
 }
 
 /// An answer.

@@ -1,7 +1,7 @@
 //! The world that all instances of a run share: who is alive, what is under way, store, database and what happened. Refuses to
 //! choose: [`crate::driver`] says what comes next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +18,7 @@ use crate::database::Database;
 use crate::dataset::Dataset;
 use crate::rules::StoreRule;
 use crate::timeline::Timeline;
+use crate::variety::{Choice, Function};
 use crate::wire::{CallId, Cargo, Command, Message, Says};
 
 /// A call of the application.
@@ -79,6 +80,10 @@ pub struct State {
     pub ops: BTreeMap<OpId, Op>,
     pub facts: Facts,
     pub counts: Counts,
+    /// The policies in force.
+    pub choice: Option<Choice>,
+    /// The functions whose reads have returned something, and under which policies.
+    pub called: BTreeSet<(Choice, Function)>,
     pub timeline: Timeline,
     pub odds: Odds,
     /// A write of this process is half-way: what goes wrong now hurts most.
@@ -93,6 +98,8 @@ pub struct Odds {
     pub refused: u32,
     pub stuck: u32,
     pub unknown: u32,
+    /// How often a statement that reads is turned away.
+    pub busy: u32,
     /// How often a command over several subjects is carried out in parts.
     pub split: u32,
     /// The same for clears.
@@ -137,6 +144,8 @@ impl World {
             ops: BTreeMap::new(),
             facts,
             counts: Counts::default(),
+            choice: None,
+            called: BTreeSet::new(),
             timeline,
             odds,
             ripe: None,

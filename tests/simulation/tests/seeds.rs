@@ -5,6 +5,7 @@ use std::num::NonZero;
 use cache_simulation::batch;
 use cache_simulation::rules::{MUTATIONS, named};
 use cache_simulation::run::{Outcome, Told, run};
+use cache_simulation::variety::Pairs;
 
 /// The seeds that every test run tries; no mutation's budget is larger, so these are its control.
 const SEEDS: u64 = 20_000;
@@ -29,6 +30,11 @@ fn every_promise_is_kept_over_twenty_thousand_seeds_in_which_everything_happens(
     // A simulation that does nothing finds nothing.
     let missing: Vec<_> = batch.counts.iter().filter(|(_, count)| *count < 20).collect();
     assert!(missing.is_empty(), "hardly ever: {missing:?}");
+    let mut pairs = Pairs::default();
+    batch.called.iter().for_each(|(choice, function)| pairs.add(*choice, *function));
+    let possible = Pairs::possible();
+    let missing: Vec<_> = possible.0.difference(&pairs.0).collect();
+    assert!(missing.is_empty(), "never together: {missing:?}");
 }
 
 #[test]

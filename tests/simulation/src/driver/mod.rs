@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cache_core::policy::Profiles;
+
 use self::choice::Next;
 use self::tasks::Task;
 use crate::app::App;
@@ -17,6 +19,7 @@ use crate::check::{Promise, Violation};
 use crate::faults::Fault;
 use crate::plan::{Call, Plan};
 use crate::rules::Mutation;
+use crate::variety;
 use crate::world::{OpId, World};
 
 /// More steps than any run needs that comes to rest.
@@ -28,6 +31,8 @@ const MOST_IDLE: Duration = Duration::from_secs(120);
 pub struct Driver {
     world: Arc<World>,
     plan: Plan,
+    /// Of all instances.
+    profiles: Profiles,
     mutation: Option<&'static Mutation>,
     apps: Vec<App>,
     /// The living process of each instance.
@@ -47,6 +52,7 @@ impl Driver {
         let (calls, living) = (plan.calls.clone().into(), vec![None; plan.instances]);
         Self {
             world,
+            profiles: variety::profiles(plan.choices[0]),
             plan,
             mutation,
             apps: Vec::new(),
@@ -119,6 +125,9 @@ impl Driver {
                 state.replicate();
             }
         }
+        if self.plan.change_rate > 0 {
+            self.change_policies();
+        }
         if time {
             let by = {
                 let rng = &mut self.world.lock().rng;
@@ -144,6 +153,23 @@ impl Driver {
         self.idle = Duration::ZERO;
         tokio::task::yield_now().await;
         true
+    }
+
+    /// Now and then somebody changes the configuration.
+    fn change_policies(&mut self) {
+        let mut state = self.world.lock();
+        if state.rng.u32(..1000) >= self.plan.change_rate {
+            return;
+        }
+        self.plan.change_rate = 0;
+        self.profiles = variety::profiles(self.plan.choices[1]);
+        state.choice = self.plan.choices[1];
+        state.counts.changed_policies += 1;
+        state.say(|_| format!("all policies change to {:?}", self.plan.choices[1]));
+        drop(state);
+        for app in &self.apps {
+            app.cache.set_profiles(self.profiles.clone()).expect("what is drawn goes together");
+        }
     }
 
     async fn pass(&self, by: Duration) {

@@ -15,13 +15,21 @@ impl Driver {
     pub(super) fn ends(&self, violations: Vec<Violation>) -> Vec<Violation> {
         let mut state = self.world.lock();
         for app in &self.apps {
-            let (reads, writes) = (app.cache.stats().total(), app.cache.stats().writes());
+            let stats = app.cache.stats();
+            let (reads, writes) = (stats.total(), stats.writes());
             let counts = &mut state.counts;
             counts.hits += reads.hits;
             counts.negative_hits += reads.negative_hits;
             counts.loads += reads.loads;
             counts.joins += reads.joined;
             counts.refreshes += reads.refreshes;
+            counts.stale_reads += reads.stale;
+            counts.soft_timeouts += reads.soft_timeouts;
+            counts.hard_timeouts += reads.load_timeouts;
+            counts.failed_loads += reads.load_errors;
+            counts.unkept += reads.unkept;
+            counts.background_loads +=
+                ["row:<id>", "list"].map(|template| stats.of(template).refreshes).iter().sum::<u64>();
             counts.fills += reads.fills;
             counts.refused_fills += reads.fills_refused;
             counts.fence_bypasses += reads.fence_bypasses;

@@ -54,6 +54,7 @@ impl Driver {
         let db = Db { world: self.world.clone(), process };
         let mut builder = Cache::builder("sim")
             .store(SimStore { world: self.world.clone(), process })
+            .profiles(self.profiles.clone())
             .clock(Arc::new(Watch(self.world.clone())))
             .rng(Arc::new(SystemRng::seeded(seed)));
         for broken in self.mutation.map_or(&[][..], |mutation| mutation.broken) {
@@ -93,7 +94,7 @@ impl Driver {
         let Some(row) = probe.filter(|_| self.calls.len() < 40) else { return };
         // As somebody in this run reads it.
         let wanted = |call: &&Call| match call {
-            Call::Row(id) | Call::Early(id) | Call::Card(id) => *id == row,
+            Call::Row(id) | Call::Early(id) | Call::Soon(id) | Call::Card(id) => *id == row,
             other => other.is_read(),
         };
         let known: Vec<_> = self.plan.calls.iter().filter(wanted).cloned().collect();

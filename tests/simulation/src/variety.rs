@@ -1,0 +1,260 @@
+//! What a seed draws of a policy, and which pairs of options many seeds have run. Refuses what the builder refuses: only options
+//! that go together are drawn.
+//!
+//! A cached function is one of four [`Function`]s: loads go on in the background or not, and have a hard timeout or not. Both are
+//! written in an attribute, everything else is in a profile that the seed fills in.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cache_core::policy::{Early, OnWait, Overrides, Profiles, Sharing, Stampede};
+
+use crate::plan::Call;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Longer than any run.
+const LONG: Duration = Duration::from_secs(600);
+
+/// A cached function whose policy is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Function {
+    Row,
+    Soon,
+    List,
+    Card,
+}
+
+impl Function {
+    pub const ALL: [Self; 4] = [Self::Row, Self::Soon, Self::List, Self::Card];
+
+    /// The one that a call is of.
+    pub fn of(call: &Call) -> Option<Self> {
+        match call {
+            Call::Row(_) => Some(Self::Row),
+            Call::Soon(_) => Some(Self::Soon),
+            Call::List => Some(Self::List),
+            Call::Card(_) => Some(Self::Card),
+            _ => None,
+        }
+    }
+
+    fn is_background(self) -> bool {
+        matches!(self, Self::Row | Self::List)
+    }
+
+    fn has_hard_timeout(self) -> bool {
+        matches!(self, Self::Soon | Self::List)
+    }
+
+    fn may_be_negative(self) -> bool {
+        matches!(self, Self::Row | Self::Soon)
+    }
+}
+
+/// A drawn value of each option, by its place in the table of that option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Choice([usize; Choice::OPTIONS]);
+
+const TTLS: [(&str, Duration); 3] = [("ttl 4ms", ms(4)), ("ttl 30ms", ms(30)), ("ttl 10m", LONG)];
+const NEGATIVE_TTLS: [(&str, Duration); 2] = [("negative_ttl 4ms", ms(4)), ("negative_ttl 10m", LONG)];
+const JITTERS: [(&str, f64); 3] = [("jitter 0", 0.0), ("jitter 0.3", 0.3), ("jitter 1", 1.0)];
+const STAMPEDES: [(&str, Stampede); 4] = [
+    ("stampede none", Stampede { sharing: Sharing::Nobody, early: Early::Never }),
+    ("stampede flight", Stampede { sharing: Sharing::Flight, early: Early::Never }),
+    ("stampede lease", Stampede { sharing: Sharing::Lease, early: Early::Never }),
+    ("stampede xfetch", Stampede { sharing: Sharing::Lease, early: Early::XFetch { beta: 3.0 } }),
+];
+const AHEADS: [(&str, Option<f64>); 3] =
+    [("no refresh_ahead", None), ("refresh_ahead 1%", Some(0.01)), ("refresh_ahead 60%", Some(0.6))];
+const WHILE_REVALIDATE: [(&str, Option<Duration>); 3] = [
+    ("no stale_while_revalidate", None),
+    ("stale_while_revalidate 5ms", Some(ms(5))),
+    ("stale_while_revalidate 10m", Some(LONG)),
+];
+const IF_ERROR: [(&str, Option<Duration>); 3] =
+    [("no stale_if_error", None), ("stale_if_error 9ms", Some(ms(9))), ("stale_if_error 10m", Some(LONG))];
+const ON_WAIT: [(&str, Option<OnWait>); 5] = [
+    ("no on_wait", None),
+    ("on_wait wait", Some(OnWait::Wait(None))),
+    ("on_wait wait(2ms)", Some(OnWait::Wait(Some(ms(2))))),
+    ("on_wait stale", Some(OnWait::Stale)),
+    ("on_wait load", Some(OnWait::Load)),
+];
+const SOFT: [(&str, Option<Duration>); 3] =
+    [("no soft_timeout", None), ("soft_timeout 1ms", Some(ms(1))), ("soft_timeout 8ms", Some(ms(8)))];
+const HARD: [&str; 2] = ["no hard_timeout", "hard_timeout 40ms"];
+const REFRESH: [&str; 2] = ["refresh inline", "refresh background"];
+
+impl Choice {
+    const OPTIONS: usize = 9;
+    const SIZES: [usize; Self::OPTIONS] = [
+        TTLS.len(),
+        NEGATIVE_TTLS.len(),
+        JITTERS.len(),
+        STAMPEDES.len(),
+        AHEADS.len(),
+        WHILE_REVALIDATE.len(),
+        IF_ERROR.len(),
+        ON_WAIT.len(),
+        SOFT.len(),
+    ];
+
+    /// Some options that go together, each as likely as any other.
+    pub fn draw(rng: &mut fastrand::Rng) -> Self {
+        loop {
+            let choice = Self(Self::SIZES.map(|size| rng.usize(..size)));
+            if choice.is_sound() {
+                return choice;
+            }
+        }
+    }
+
+    /// All that go together.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let count = Self::SIZES.iter().product();
+        let nth = |mut rest: usize| {
+            Self(Self::SIZES.map(|size| {
+                let place = rest % size;
+                rest /= size;
+                place
+            }))
+        };
+        (0..count).map(nth).filter(Self::is_sound)
+    }
+
+    fn is_sound(&self) -> bool {
+        self.overrides(true).mistakes().is_empty()
+    }
+
+    fn overrides(&self, is_background: bool) -> Overrides {
+        let [ttl, negative, jitter, stampede, ahead, revalidate, error, wait, soft] = self.0;
+        Overrides {
+            ttl: Some(TTLS[ttl].1),
+            negative_ttl: Some(NEGATIVE_TTLS[negative].1),
+            jitter: Some(JITTERS[jitter].1),
+            stampede: Some(STAMPEDES[stampede].1),
+            refresh_ahead: AHEADS[ahead].1,
+            stale_while_revalidate: WHILE_REVALIDATE[revalidate].1,
+            stale_if_error: IF_ERROR[error].1,
+            on_wait: ON_WAIT[wait].1,
+            soft_timeout: SOFT[soft].1.filter(|_| is_background),
+            hard_timeout: None,
+        }
+    }
+
+    /// What a call of this function runs under, by name. An option that does nothing there is not named.
+    fn names(&self, function: Function) -> Vec<&'static str> {
+        let [ttl, negative, jitter, stampede, ahead, revalidate, error, wait, soft] = self.0;
+        let mut names = vec![
+            TTLS[ttl].0,
+            JITTERS[jitter].0,
+            STAMPEDES[stampede].0,
+            AHEADS[ahead].0,
+            WHILE_REVALIDATE[revalidate].0,
+            IF_ERROR[error].0,
+            ON_WAIT[wait].0,
+            HARD[usize::from(function.has_hard_timeout())],
+            REFRESH[usize::from(function.is_background())],
+            SOFT[if function.is_background() { soft } else { 0 }].0,
+        ];
+        if function.may_be_negative() {
+            names.push(NEGATIVE_TTLS[negative].0);
+        }
+        names
+    }
+}
+
+/// The profiles of a run: `None` is a lifetime longer than the run, and every default.
+pub fn profiles(choice: Option<Choice>) -> Profiles {
+    let of = |is_background| match choice {
+        Some(choice) => choice.overrides(is_background),
+        None => Overrides { negative_ttl: Some(LONG), ..Overrides::ttl(LONG) },
+    };
+    Profiles::default().with("behind", of(true)).with("before", of(false))
+}
+
+/// Pairs of options that a call ran under.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pairs(pub BTreeSet<[&'static str; 2]>);
+
+impl Pairs {
+    /// A function was called under this choice.
+    pub fn add(&mut self, choice: Choice, function: Function) {
+        let names = choice.names(function);
+        for (place, one) in names.iter().enumerate() {
+            for other in &names[place + 1..] {
+                self.0.insert([one.min(other), one.max(other)]);
+            }
+        }
+    }
+
+    /// Every pair that can be run.
+    pub fn possible() -> Self {
+        let mut pairs = Self::default();
+        for choice in Choice::all() {
+            Function::ALL.into_iter().for_each(|function| pairs.add(choice, function));
+        }
+        pairs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_values_that_never_meet_contradict_each_other() {
+        let possible = Pairs::possible();
+        let options: [Vec<&str>; 11] = [
+            TTLS.map(|it| it.0).to_vec(),
+            NEGATIVE_TTLS.map(|it| it.0).to_vec(),
+            JITTERS.map(|it| it.0).to_vec(),
+            STAMPEDES.map(|it| it.0).to_vec(),
+            AHEADS.map(|it| it.0).to_vec(),
+            WHILE_REVALIDATE.map(|it| it.0).to_vec(),
+            IF_ERROR.map(|it| it.0).to_vec(),
+            ON_WAIT.map(|it| it.0).to_vec(),
+            SOFT.map(|it| it.0).to_vec(),
+            HARD.to_vec(),
+            REFRESH.to_vec(),
+        ];
+        let mut never = BTreeSet::new();
+        for (place, some) in options.iter().enumerate() {
+            for (one, other) in
+                options[place + 1..].iter().flatten().flat_map(|b| some.iter().map(move |a| (*a, *b)))
+            {
+                let pair = [one.min(other), one.max(other)];
+                if !possible.0.contains(&pair) {
+                    never.insert(pair);
+                }
+            }
+        }
+        let contradictions = [
+            // Nobody waits there.
+            ["on_wait load", "stampede none"],
+            ["on_wait stale", "stampede none"],
+            ["on_wait wait", "stampede none"],
+            ["on_wait wait(2ms)", "stampede none"],
+            // Both say when to load early.
+            ["refresh_ahead 1%", "stampede xfetch"],
+            ["refresh_ahead 60%", "stampede xfetch"],
+            // Nothing would be served when it has passed, or nobody would go on.
+            ["no stale_if_error", "soft_timeout 1ms"],
+            ["no stale_if_error", "soft_timeout 8ms"],
+            ["refresh inline", "soft_timeout 1ms"],
+            ["refresh inline", "soft_timeout 8ms"],
+        ];
+        assert_eq!(never, BTreeSet::from(contradictions));
+    }
+
+    #[test]
+    fn what_is_drawn_passes_as_a_profile() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..1_000 {
+            assert_eq!(profiles(Some(Choice::draw(&mut rng))).mistakes(), Vec::<String>::new());
+        }
+    }
+}
