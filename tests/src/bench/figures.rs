@@ -80,11 +80,15 @@ impl Line {
         let Self { case, side, value, unit, .. } = self;
         let ratio = self.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
         let target = match (self.target, self.met()) {
-            (Some(target), Some(true)) => format!("{target} {unit}: met"),
-            (Some(target), _) => format!("{target} {unit}: missed"),
+            (Some(target), Some(true)) => format!("{}: met", format!("{target} {unit}").trim_end()),
+            (Some(target), _) => format!("{}: missed", format!("{target} {unit}").trim_end()),
             _ => String::new(),
         };
-        let digits = if *unit == "ms" { 3 } else { 0 };
+        let digits = match *unit {
+            "ms" => 3,
+            "n" => 0,
+            _ => 2,
+        };
         format!("{case:<18}{side:<16}{value:>11.digits$} {unit:<4}{ratio:>8}  {target}").trim_end().to_owned()
             + "\n"
     }

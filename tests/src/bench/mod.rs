@@ -3,8 +3,10 @@
 
 mod degrade;
 mod figures;
+pub mod stampede;
 mod writes;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use figures::Line;
@@ -18,11 +20,15 @@ Usage: cargo xtask bench NAME [OPTIONS]
 Names:
   degrade        Reads while Redis is up, killed and frozen, beside bare sqlx reads
                    target: a killed Redis adds under 5 ms to the 99th percentile
+  stampede       Four processes read one hot key 1,000 times a second; 0.4 s loads, an expiry every 5 s
+                   target: one load an expiry, and no read slower than a hit while a value stands
+                   (`waited`: reads of 20 ms and more; `waited anyway`: those of them that came while a value stood)
   writes         A transaction through PgTx with one subject, beside the bare transaction
                    target: at most 0.5 ms more at the median
 
 Options:
-  --seconds N    How long each case is measured: 5
+  --seconds N    How long each case is measured: 5; `stampede`: 30
+  --svg FILE     `stampede`: a plot of its figures
   --json         One JSON object a line: bench, case, side, value, unit, ratio, target, met
 
 Environment:
@@ -35,6 +41,8 @@ Environment:
 pub enum Name {
     /// Reads without Redis.
     Degrade,
+    /// A hot key that expires.
+    Stampede,
     /// Writes.
     Writes,
 }
@@ -48,6 +56,8 @@ pub struct Options {
     pub time: Duration,
     /// One JSON object a line.
     pub json: bool,
+    /// Where a plot is to be written.
+    pub svg: Option<PathBuf>,
 }
 
 /// Reads a command line; `None` asks for help.
@@ -55,7 +65,7 @@ pub struct Options {
 /// # Errors
 /// A sentence that says which argument is wrong.
 pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut name, mut time, mut json) = (None, Duration::from_secs(5), false);
+    let (mut name, mut time, mut json, mut svg) = (None, None, false, None);
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -64,20 +74,28 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
             "--seconds" => {
                 let given = arguments.next().unwrap_or_default();
                 let seconds = given.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
-                time = seconds.map(Duration::from_secs).ok_or_else(|| {
+                time = Some(seconds.map(Duration::from_secs).ok_or_else(|| {
                     format!("`--seconds` wants a whole number from 1 to 3600, not `{given}`")
-                })?;
+                })?);
             }
+            "--svg" => svg = Some(arguments.next().ok_or("`--svg` wants the name of a file")?.into()),
             "degrade" => name = Some(Name::Degrade),
+            "stampede" => name = Some(Name::Stampede),
             "writes" => name = Some(Name::Writes),
             other if other.starts_with('-') => {
                 return Err(format!("no option `{other}`; `--help` lists them"));
             }
-            other => return Err(format!("no benchmark `{other}`; there are `degrade` and `writes`")),
+            other => {
+                return Err(format!("no benchmark `{other}`; there are `degrade`, `stampede` and `writes`"));
+            }
         }
     }
-    let name = name.ok_or("which benchmark? there are `degrade` and `writes`")?;
-    Ok(Some(Options { name, time, json }))
+    let name = name.ok_or("which benchmark? there are `degrade`, `stampede` and `writes`")?;
+    if svg.is_some() && name != Name::Stampede {
+        return Err("`--svg` belongs to `stampede`".to_owned());
+    }
+    let usual = if name == Name::Stampede { stampede::TIME } else { Duration::from_secs(5) };
+    Ok(Some(Options { name, time: time.unwrap_or(usual), json, svg }))
 }
 
 /// Measures.
@@ -87,6 +105,7 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
 pub async fn run(options: &Options) -> Result<Vec<Line>, String> {
     match options.name {
         Name::Degrade => degrade::run(options.time).await,
+        Name::Stampede => stampede::run(options.time, options.svg.as_deref()).await,
         Name::Writes => writes::run(options.time).await,
     }
 }
@@ -108,12 +127,17 @@ mod tests {
 
     #[test]
     fn a_command_line_is_understood_or_its_mistake_named() {
-        let wanted = Options { name: Name::Writes, time: Duration::from_secs(2), json: true };
+        let wanted = Options { name: Name::Writes, time: Duration::from_secs(2), json: true, svg: None };
         assert_eq!(line("writes --seconds 2 --json"), Ok(Some(wanted)));
+        let svg = Some("plot.svg".into());
+        let wanted = Options { name: Name::Stampede, time: stampede::TIME, json: false, svg };
+        assert_eq!(line("stampede --svg plot.svg"), Ok(Some(wanted)));
         assert_eq!(line("degrade --help"), Ok(None));
         for (text, told) in [
-            ("", "which benchmark? there are `degrade` and `writes`"),
-            ("reads", "no benchmark `reads`; there are `degrade` and `writes`"),
+            ("", "which benchmark? there are `degrade`, `stampede` and `writes`"),
+            ("reads", "no benchmark `reads`; there are `degrade`, `stampede` and `writes`"),
+            ("stampede --svg", "`--svg` wants the name of a file"),
+            ("writes --svg plot.svg", "`--svg` belongs to `stampede`"),
             ("writes --second 2", "no option `--second`; `--help` lists them"),
             ("writes --seconds x", "`--seconds` wants a whole number from 1 to 3600, not `x`"),
         ] {

@@ -2,11 +2,23 @@
 
 use std::{env, process::ExitCode};
 
-use cache_tests::bench;
+use cache_tests::bench::{self, stampede};
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
-    let options = match bench::parse(env::args().skip(1)) {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let Some((stampede::ARGUMENT, rest)) =
+        arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        return match stampede::run_child(rest).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let options = match bench::parse(arguments) {
         Ok(Some(options)) => options,
         Ok(None) => {
             print!("{}", bench::HELP);
