@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 pub use builder::Builder;
 
+use crate::advice::Advice;
 use crate::engine::{Core, Fenced};
 use crate::error::{BuildError, WriteError};
 use crate::heal::Healer;
@@ -76,6 +77,13 @@ impl Cache {
             mistakes => return Err(BuildError::new(mistakes)),
         }
         Ok(())
+    }
+
+    /// Templates for which the cache does little, as noticed in this instance so far: keys that nobody reads twice, few hits,
+    /// lifetimes below the gap between reads, entries that cost more than their loads. Each is told once in the log, too.
+    #[must_use]
+    pub fn advice(&self) -> Vec<Advice> {
+        self.0.advice()
     }
 
     /// Tells readers whom to ask whether the writer of an old fence is finished. Transactions of cache-sqlx do this by

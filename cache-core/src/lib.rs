@@ -10,6 +10,7 @@
 #[doc(hidden)]
 #[path = "private/mod.rs"]
 pub mod __private;
+pub mod advice;
 pub mod backend;
 mod breaker;
 mod cache;

@@ -286,6 +286,7 @@ impl<O: Output> Reader<'_, O> {
             return false;
         };
         grant.is_used();
+        self.is_weighed(blob.len(), took);
         self.accepts(&grant.stamp, &filled)
     }
 

@@ -1,5 +1,6 @@
 //! Composes the mechanisms into reads and writes; the only place that does. Refuses to let a cache fault fail a read.
 
+mod advise;
 mod ask;
 mod batch;
 mod behind;
@@ -28,6 +29,7 @@ pub use read::Tags;
 pub(crate) use read::{Request, read, request};
 pub use write::Fenced;
 
+use crate::advice::Watch;
 use crate::breaker::Breakers;
 use crate::flight::Flights;
 use crate::key::Namespace;
@@ -46,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) clear_wait: Duration,
     pub(crate) orphan_after: Duration,
     pub(crate) size_limit: usize,
+    /// Whether templates are watched.
+    pub(crate) advice: bool,
     pub(crate) background_loads: usize,
     pub(crate) faults: Faults,
 }
@@ -58,6 +62,7 @@ impl Default for Settings {
             clear_wait: Duration::from_secs(2),
             orphan_after: Duration::from_secs(60),
             size_limit: 1 << 20,
+            advice: true,
             background_loads: 16,
             faults: Faults::default(),
         }
@@ -141,14 +146,17 @@ pub(crate) struct SiteState {
     policy: ArcSwap<Policy>,
     /// Whether the log was told that a batch function returns keys nobody asked for.
     pub(crate) told_strangers: AtomicBool,
+    /// `None`: no advice is wanted.
+    watch: Option<Box<Watch>>,
 }
 
 impl SiteState {
-    fn new(site: &'static ReadSite, profiles: &Profiles) -> Self {
+    fn new(site: &'static ReadSite, profiles: &Profiles, settings: &Settings) -> Self {
         let policy = ArcSwap::from_pointee(resolve(site, profiles));
         let (counters, typical, said) = (Counters::default(), AtomicU64::new(0), AtomicU64::new(0));
         let told_strangers = AtomicBool::new(false);
-        Self { site, counters, seed: put::seed(site), typical, said, policy, told_strangers }
+        let watch = settings.advice.then(Box::default);
+        Self { site, counters, seed: put::seed(site), typical, said, policy, told_strangers, watch }
     }
 
     /// The policy that is in force now.
@@ -256,7 +264,7 @@ impl Core {
         }
         let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
         let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
-        sites.entry(at).or_insert_with(|| Arc::new(SiteState::new(site, &profiles))).clone()
+        sites.entry(at).or_insert_with(|| Arc::new(SiteState::new(site, &profiles, &self.settings))).clone()
     }
 
     /// Other profiles from now on, for all functions.
@@ -270,10 +278,15 @@ impl Core {
         }
     }
 
+    /// What is known about all sites that were read.
+    fn states(&self) -> Vec<Arc<SiteState>> {
+        self.sites.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     /// Counters per template shape, in order of the shape.
     pub(crate) fn counts(&self) -> std::collections::BTreeMap<String, Counts> {
         let mut all = std::collections::BTreeMap::<String, Counts>::new();
-        for state in self.sites.read().unwrap_or_else(PoisonError::into_inner).values() {
+        for state in self.states() {
             *all.entry(shape(state.site.template)).or_default() += state.counters.snapshot();
         }
         all

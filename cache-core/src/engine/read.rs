@@ -173,12 +173,14 @@ where
 impl<O: Output> Reader<'_, O> {
     async fn run<F: Future<Output = O>>(&self, load: impl FnOnce() -> F, again: impl Again) -> O {
         let counters = &self.plan.state.counters;
+        self.is_seen();
         let standing = match self.look().await {
             Looked::Hit(alive) if alive.standing == Standing::IfError => Some(alive),
             Looked::Hit(alive) => return self.hit(alive, load, again).await,
             Looked::Miss => None,
         };
         counters.misses.add();
+        self.is_thought_about();
         match standing {
             Some(alive) => self.over(alive, load, again).await,
             None => self.join_or_lead(load, None).await,

@@ -20,7 +20,7 @@ pub(super) enum Layer {
 const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Surface, &["catalogue", "cache", "commit", "admin", "warm", "http", "private", "testkit"]),
     (Layer::Engine, &["engine"]),
-    (Layer::Mechanism, &["l1", "flight", "write_behind", "breaker"]),
+    (Layer::Mechanism, &["advice", "l1", "flight", "write_behind", "breaker"]),
     (Layer::Decision, &["freshness", "stampede"]),
     (Layer::Seam, &["store", "heal", "bus", "observe", "scope", "mode", "loading", "lock", "limit", "codec"]),
     (Layer::Vocabulary, &["subject", "tag", "key", "ttl", "policy", "site", "entry", "schema", "output"]),
