@@ -22,7 +22,8 @@ Names:
                    target: a killed Redis adds under 5 ms to the 99th percentile
   stampede       Four processes read one hot key 1,000 times a second; 0.4 s loads, an expiry every 5 s
                    target: one load an expiry, and no read slower than a hit while a value stands
-                   (`waited`: reads of 20 ms and more; `waited anyway`: those of them that came while a value stood)
+                   (`waited`: reads of 20 ms and more; `waited anyway`: those of them that came while a value stood;
+                   `degraded`: Redis was silent for 50 ms, so they loaded without a lease: the machine was busy)
   writes         A transaction through PgTx with one subject, beside the bare transaction
                    target: at most 0.5 ms more at the median
 

@@ -1,7 +1,8 @@
 //! One of the processes that read. Reads begin at their times, on a thread that does nothing else: none waits for another.
 //!
 //! It says `ready`, is told the time of its first read and of the end on the host's clock, and at the end says one line for each
-//! load (`load BEGIN END`) and each read (`read DUE TOOK`), in nanoseconds.
+//! load (`load BEGIN END`) and each read (`read DUE TOOK`), in nanoseconds, and how often Redis did not answer a read in time
+//! (`degraded N 0`).
 
 use std::env;
 use std::io::{BufRead, Write};
@@ -36,6 +37,7 @@ pub async fn run(arguments: &[String]) -> Result<(), String> {
         lines.push(format!("read {due} {took}"));
     }
     lines.extend(reader.loads().into_iter().map(|(begin, end)| format!("load {begin} {end}")));
+    lines.push(format!("degraded {} 0", reader.degraded()));
     writeln!(std::io::stdout(), "{}", lines.join("\n")).map_err(|error| error.to_string())
 }
 

@@ -78,6 +78,7 @@ fn hear(voice: BufReader<ChildStdout>, log: &mut Log) -> std::io::Result<()> {
         match (word, numbers.next(), numbers.next()) {
             (Some("read"), Some(Ok(due)), Some(Ok(took))) => log.reads.push((due, took)),
             (Some("load"), Some(Ok(begin)), Some(Ok(end))) => log.loads.push((begin, end)),
+            (Some("degraded"), Some(Ok(reads)), _) => log.degraded += reads,
             _ => return Err(std::io::Error::other(format!("it said `{line}`"))),
         }
     }

@@ -18,6 +18,8 @@ pub(super) struct Log {
     pub(super) reads: Vec<(u64, u64)>,
     /// Begin and end of each.
     pub(super) loads: Vec<(u64, u64)>,
+    /// Reads that Redis did not answer within its deadline of 50 ms.
+    pub(super) degraded: u64,
     /// When reads ended.
     pub(super) end: u64,
 }
@@ -38,6 +40,7 @@ pub(super) struct Verdict {
     pub(super) p50: f64,
     pub(super) p99: f64,
     pub(super) max: f64,
+    pub(super) degraded: u64,
     /// Reads that were no hits by what they took.
     pub(super) waited: usize,
     /// Those among them that were due while a value stood.
@@ -83,6 +86,7 @@ pub(super) fn judge(side: Side, mut log: Log) -> Result<Verdict, String> {
             as f64
             * TTL.as_nanos() as f64
             / measured,
+        degraded: log.degraded,
         reads: samples.count(),
         p50: samples.percentile(0.5),
         p99: samples.percentile(0.99),
@@ -127,7 +131,7 @@ mod tests {
         // One hit, one that waited while no value stood, one that waited although one did; the first is of the cold start.
         let reads =
             vec![(100 * MS, 400 * MS), (2_000 * MS, MS), (5_100 * MS, 300 * MS), (7_000 * MS, 50 * MS)];
-        let verdict = judge(Side::Lease, Log { reads, loads, end: 15_000 * MS }).unwrap();
+        let verdict = judge(Side::Lease, Log { reads, loads, degraded: 0, end: 15_000 * MS }).unwrap();
         assert_eq!((verdict.loads, verdict.most, verdict.rounds), (1.5, 2, 2));
         assert_eq!((verdict.reads, verdict.waited, verdict.waited_in_vain), (3, 2, 1));
         assert_eq!((verdict.p50, verdict.max), (50.0, 300.0));

@@ -1,6 +1,6 @@
 //! The hot key, read in each of the ways. All share one loader, which takes its time and writes down when it ran.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cache_core::{Cache, RedisStore, cached};
@@ -14,11 +14,12 @@ use crate::time::now;
 pub(super) type Span = (u64, u64);
 
 /// One process's way to the hot key.
+#[derive(Clone)]
 pub(super) struct Reader {
     side: Side,
     cache: Cache,
     plain: Plain,
-    loads: Mutex<Vec<Span>>,
+    loads: Arc<Mutex<Vec<Span>>>,
 }
 
 impl Reader {
@@ -26,7 +27,7 @@ impl Reader {
         let store = RedisStore::connect(url).await.map_err(|error| error.to_string())?;
         let cache = Cache::builder(namespace).store(store).build().map_err(|error| error.to_string())?;
         let plain = Plain::connect(namespace, url).await.map_err(|error| error.to_string())?;
-        let reader = Self { side, cache, plain, loads: Mutex::default() };
+        let reader = Self { side, cache, plain, loads: Arc::default() };
         // Opens what a first read opens. Not by the functions that are measured: how long they take is learned from each load, and
         // one that took no time would make readers impatient.
         reader.opened().await;
@@ -36,16 +37,24 @@ impl Reader {
     /// Reads the hot key.
     pub(super) async fn read(&self) {
         match self.side {
-            Side::Nothing => self.plain.read(None, || self.load()).await,
-            Side::XFetch => self.plain.read(Some(1.0), || self.load()).await,
+            Side::Nothing => self.nothing().await,
+            Side::Flight => self.flight().await,
+            Side::XFetch => self.plain.read(1.0, || self.load()).await,
             Side::Lease => self.lease().await,
-            Side::XFetchAndLease => self.xfetch().await,
+            Side::XFetchInline => self.xfetch_inline().await,
+            Side::XFetchBehind => self.xfetch_behind().await,
+            Side::Ahead => self.ahead().await,
         };
     }
 
     /// Takes out what was written down.
     pub(super) fn loads(&self) -> Vec<Span> {
         std::mem::take(&mut self.loads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads that Redis did not answer in time: the machine was busy with something else, and they loaded without a lease.
+    pub(super) fn degraded(&self) -> u64 {
+        self.cache.stats().total().degraded
     }
 
     async fn load(&self) -> u64 {
@@ -61,18 +70,39 @@ impl Reader {
         0
     }
 
+    #[cached(key = "nothing", ttl = "5s", stampede = "none")]
+    async fn nothing(&self) -> u64 {
+        self.load().await
+    }
+
+    #[cached(key = "flight", ttl = "5s", stampede = "flight")]
+    async fn flight(&self) -> u64 {
+        self.load().await
+    }
+
     #[cached(key = "leased", ttl = "5s")]
     async fn lease(&self) -> u64 {
         self.load().await
     }
 
     #[cached(key = "early", ttl = "5s", stampede = "xfetch")]
-    async fn xfetch(&self) -> u64 {
+    async fn xfetch_inline(&self) -> u64 {
+        self.load().await
+    }
+
+    #[cached(key = "behind", ttl = "5s", stampede = "xfetch", refresh = "background")]
+    async fn xfetch_behind(&self) -> u64 {
+        self.load().await
+    }
+
+    #[cached(key = "ahead", ttl = "5s", refresh_ahead = "80%")]
+    async fn ahead(&self) -> u64 {
         self.load().await
     }
 }
 
-/// What many write themselves: GET, load, SET.
+/// XFetch by GET and SET.
+#[derive(Clone)]
 struct Plain {
     redis: MultiplexedConnection,
     name: String,
@@ -84,8 +114,8 @@ impl Plain {
         Ok(Self { redis, name: format!("{namespace}:plain") })
     }
 
-    /// With a `beta`, early by the paper's rule: `now - delta * beta * ln(rand) >= expiry`.
-    async fn read(&self, beta: Option<f64>, load: impl AsyncFnOnce() -> u64) -> u64 {
+    /// Early by the paper's rule: `now - delta * beta * ln(rand) >= expiry`.
+    async fn read(&self, beta: f64, load: impl AsyncFnOnce() -> u64) -> u64 {
         let mut redis = self.redis.clone();
         let found = redis.get::<_, Option<String>>(&self.name).await.ok().flatten();
         let found = found.and_then(|text| Kept::parse(&text));
@@ -125,10 +155,8 @@ impl Kept {
         Some(Self { expiry: next()?, delta: next()?, value: next()? })
     }
 
-    fn is_due(&self, now: u64, beta: Option<f64>) -> bool {
-        beta.is_some_and(|beta| {
-            let luck = 1.0 - fastrand::f64();
-            now as f64 - self.delta as f64 * beta * luck.ln() >= self.expiry as f64
-        })
+    fn is_due(&self, now: u64, beta: f64) -> bool {
+        let luck = 1.0 - fastrand::f64();
+        now as f64 - self.delta as f64 * beta * luck.ln() >= self.expiry as f64
     }
 }

@@ -5,25 +5,42 @@ use super::{LOAD, PROCESSES, RATE};
 /// A way to keep readers from loading all at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Plain cache-aside: GET, load, SET.
+    /// `stampede = "none"`: a control.
     Nothing,
-    /// XFetch as in the paper: no lease.
+    /// `stampede = "flight"`: a control.
+    Flight,
+    /// XFetch as in the paper, in plain GET and SET, with no lease: a control.
     XFetch,
     /// `stampede = "lease"`.
     Lease,
-    /// `stampede = "xfetch"`.
-    XFetchAndLease,
+    /// `stampede = "xfetch"`: the reader whom chance picks loads in its own call.
+    XFetchInline,
+    /// `stampede = "xfetch", refresh = "background"`.
+    XFetchBehind,
+    /// `refresh_ahead = "80%"`.
+    Ahead,
 }
 
 impl Side {
-    pub(super) const ALL: [Self; 4] = [Self::Nothing, Self::XFetch, Self::Lease, Self::XFetchAndLease];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Nothing,
+        Self::Flight,
+        Self::XFetch,
+        Self::Lease,
+        Self::XFetchInline,
+        Self::XFetchBehind,
+        Self::Ahead,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Nothing => "none",
+            Self::Flight => "flight",
             Self::XFetch => "xfetch, no lease",
             Self::Lease => "lease",
-            Self::XFetchAndLease => "xfetch + lease",
+            Self::XFetchInline => "xfetch + lease",
+            Self::XFetchBehind => "same, background",
+            Self::Ahead => "refresh-ahead",
         }
     }
 
@@ -33,29 +50,30 @@ impl Side {
 
     pub(super) fn about(self) -> &'static str {
         match self {
-            Self::Nothing => "plain cache-aside, a control",
-            Self::XFetch => "XFetch as in the paper, a control",
+            Self::Nothing => "`stampede = \"none\"`, a control",
+            Self::Flight => "`stampede = \"flight\"`, a control",
+            Self::XFetch => "as in the paper, by plain GET and SET, a control",
             Self::Lease => "`stampede = \"lease\"`, the default",
-            Self::XFetchAndLease => "`stampede = \"xfetch\"`",
+            Self::XFetchInline => "`stampede = \"xfetch\"`",
+            Self::XFetchBehind => "`stampede = \"xfetch\", refresh = \"background\"`",
+            Self::Ahead => "`refresh_ahead = \"80%\"`",
         }
     }
 
     /// Whether one load an expiry is what it is for.
     pub(super) fn protects(self) -> bool {
-        match self {
-            Self::Nothing | Self::XFetch => false,
-            Self::Lease | Self::XFetchAndLease => true,
-        }
+        !matches!(self, Self::Nothing | Self::Flight | Self::XFetch)
     }
 
     /// Whether an entry's lifetime begins when its load ends; else when it begins.
     pub(super) fn lives_from_its_fill(self) -> bool {
-        matches!(self, Self::Nothing | Self::XFetch)
+        self == Self::XFetch
     }
 
     /// Expected loads an expiry.
     ///
     /// * Nothing: all who come while the first load runs, `rate * load`.
+    /// * A flight in each process: one a process, since each is read many times during a load.
     /// * XFetch without a lease: `e^(1/beta)`. Reads come at the rate `r`; one with `x` left reloads with probability
     ///   `e^(-x / (beta * load))`, so `H(x) = r * beta * load * e^(-x / (beta * load))` are expected up to then. The first comes when
     ///   `H` has reached an exponential variable of mean 1; until its load is over, `H` grows by the factor `e^(1/beta)`. (Vattani,
@@ -65,8 +83,9 @@ impl Side {
     pub(super) fn loads_in_theory(self) -> f64 {
         match self {
             Self::Nothing => f64::from(RATE) * LOAD.as_secs_f64(),
+            Self::Flight => f64::from(PROCESSES),
             Self::XFetch => 1.0_f64.exp(),
-            Self::Lease | Self::XFetchAndLease => 1.0,
+            Self::Lease | Self::XFetchInline | Self::XFetchBehind | Self::Ahead => 1.0,
         }
     }
 }
