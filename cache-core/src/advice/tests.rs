@@ -72,6 +72,19 @@ fn keys_that_are_read_again_are_no_pollution() {
 }
 
 #[test]
+fn a_key_keeps_its_place_until_it_had_its_time() {
+    let world = World::new(30 * SECOND);
+    let mut told = Vec::new();
+    // Each of two thousand keys every 20 s: others come in between, and no key is read once.
+    for at in 0..200_000 {
+        told.extend(world.read(at % 2_000, true));
+        world.pass(Duration::from_millis(10));
+    }
+    told.extend(world.read(0, false));
+    assert_eq!((told, world.watch.gaps.seen().once), (Vec::new(), 0));
+}
+
+#[test]
 fn a_lifetime_below_the_gap_between_reads_is_noticed() {
     let world = World::new(10 * SECOND);
     let mut told = Vec::new();
