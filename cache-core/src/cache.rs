@@ -1,18 +1,21 @@
 //! The handle that users hold. Refuses to do anything itself; the engine does.
 
 mod builder;
+mod reader;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 pub use builder::Builder;
+pub use reader::{Arguments, IntoArguments, Loader, Reader, Terms};
 
 use crate::advice::Advice;
 use crate::engine::{Core, Fenced};
 use crate::error::{BuildError, WriteError};
 use crate::heal::Healer;
 use crate::key::Namespace;
+use crate::mode::Mode;
 use crate::observe::{Counts, WriteCounts};
 use crate::policy::Profiles;
 use crate::scope::{Recording, Writes};
@@ -28,7 +31,7 @@ use crate::store::Origin;
 /// # Ok::<(), cache_core::BuildError>(())
 /// ```
 #[derive(Clone)]
-pub struct Cache(pub(crate) Arc<Core>);
+pub struct Cache(pub(crate) Arc<Core>, pub(crate) Mode);
 
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,6 +57,23 @@ impl Cache {
         &self.0.namespace
     }
 
+    /// A handle whose calls use the cache in this mode: the explicit form of [`bypass`](crate::bypass) and
+    /// [`refresh`](crate::refresh), for what is built around a handle. Unlike those it also holds for what the functions call
+    /// through the same handle. Writes are not affected.
+    ///
+    /// ```
+    /// # use cache_core::{Cache, MemoryStore, Mode};
+    /// # #[derive(Clone)] struct Users { cache: Cache }
+    /// # let cache = Cache::builder("shop").store(MemoryStore::default()).build()?;
+    /// # let users = Users { cache };
+    /// let past_the_cache = Users { cache: users.cache.with(Mode::Bypass), ..users.clone() };
+    /// # Ok::<(), cache_core::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn with(&self, mode: Mode) -> Self {
+        Self(self.0.clone(), mode)
+    }
+
     /// Whether annotated functions run as if they were not annotated ([`Builder::off`]).
     #[must_use]
     pub fn is_off(&self) -> bool {
@@ -72,7 +92,9 @@ impl Cache {
     /// # Errors
     /// As [`Builder::build`]: one sentence a mistake. Then nothing has changed.
     pub fn set_profiles(&self, profiles: Profiles) -> Result<(), BuildError> {
-        match crate::catalogue::Catalogue::linked().policy_errors(&profiles) {
+        let mut mistakes = crate::catalogue::Catalogue::linked().policy_errors(&profiles);
+        mistakes.extend(crate::catalogue::policy_errors_of(&self.0.readers(), &profiles));
+        match mistakes {
             mistakes if mistakes.is_empty() => self.0.set_profiles(profiles),
             mistakes => return Err(BuildError::new(mistakes)),
         }

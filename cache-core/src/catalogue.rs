@@ -2,6 +2,7 @@
 //! expansion time: an attribute sees one function, the catalogue sees all.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::policy::{Overrides, Profiles};
 use crate::site::{Coverage, ReadSite, Site, WriteSite, shape};
@@ -10,14 +11,16 @@ use crate::site::{Coverage, ReadSite, Site, WriteSite, shape};
 #[derive(Debug, Default)]
 pub struct Catalogue {
     reads: Vec<&'static ReadSite>,
+    /// Those of readers, made so far.
+    readers: Vec<&'static ReadSite>,
     writes: Vec<&'static WriteSite>,
 }
 
 impl Catalogue {
-    /// Everything linked into this program.
+    /// Everything linked into this program, and the readers that it has made by now.
     #[must_use]
     pub fn linked() -> Self {
-        Self::of(inventory::iter::<Site>.into_iter().copied())
+        Self { readers: readers().clone(), ..Self::of(inventory::iter::<Site>.into_iter().copied()) }
     }
 
     /// A catalogue of these functions, in order of place.
@@ -111,7 +114,8 @@ impl Catalogue {
     /// Invalidations that no read listens to.
     #[must_use]
     pub fn unread(&self) -> Vec<String> {
-        let keys: Vec<_> = self.reads.iter().map(|read| read.template).collect();
+        let all = self.reads.iter().chain(&self.readers);
+        let keys: Vec<_> = all.map(|read| read.template).collect();
         let tags: Vec<_> = self.reads.iter().flat_map(|read| read.tags.iter().copied()).collect();
         let mut lines = Vec::new();
         for write in &self.writes {
@@ -128,6 +132,63 @@ impl Catalogue {
 }
 
 /// What is wrong with the policy of one function.
+/// The readers of this program. A reader that is made twice at one place is one: what it leaves behind is kept for ever.
+static READERS: Mutex<Vec<&'static ReadSite>> = Mutex::new(Vec::new());
+
+fn readers() -> MutexGuard<'static, Vec<&'static ReadSite>> {
+    READERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Enters a reader.
+pub(crate) fn enter(site: ReadSite) -> &'static ReadSite {
+    let mut readers = readers();
+    if let Some(known) = readers.iter().find(|known| ***known == site) {
+        return known;
+    }
+    let site: &'static ReadSite = Box::leak(Box::new(site));
+    readers.push(site);
+    site
+}
+
+/// The text of a value's type as an attribute has it, from the compiler's: without paths and blanks.
+pub(crate) fn value_text(type_name: &'static str) -> &'static str {
+    let mut text = String::new();
+    for part in type_name.split_inclusive(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':'))) {
+        text.push_str(part.rsplit("::").next().unwrap_or(part));
+    }
+    text.retain(|c| c != ' ');
+    match readers().iter().find(|known| known.value == text) {
+        Some(known) => known.value,
+        None => text.leak(),
+    }
+}
+
+/// What is wrong with a reader: another type than others read under its template, or its policy.
+pub(crate) fn mistakes_of_reader(reader: &ReadSite, profiles: &Profiles) -> Vec<String> {
+    // Only the name in front is compared: behind it the compiler writes out what a programmer leaves to defaults.
+    let name = |value: &'static str| value.split(|c: char| !(c.is_alphanumeric() || c == '_')).next();
+    let catalogue = Catalogue::linked();
+    let mut others = catalogue.reads.iter().chain(&catalogue.readers);
+    let mut mistakes = Vec::new();
+    if let Some(other) = others.find(|other| {
+        shape(other.template) == shape(reader.template) && name(other.value) != name(reader.value)
+    }) {
+        mistakes.push(format!(
+            "the key `{}` is read as `{}` here and as `{}` by {}: give one of them a template of its own, for example `{}:{}`",
+            reader.template, reader.value, other.value, other.at, reader.template, hint(reader.value),
+        ));
+    }
+    mistakes.extend(policy_error(reader, profiles));
+    mistakes
+}
+
+/// What is wrong with the policies of readers under these profiles.
+pub(crate) fn policy_errors_of(readers: &[&'static ReadSite], profiles: &Profiles) -> Vec<String> {
+    let errors =
+        readers.iter().filter_map(|read| Some(format!("{}: {}", read.at, policy_error(read, profiles)?)));
+    errors.collect()
+}
+
 fn policy_error(read: &ReadSite, profiles: &Profiles) -> Option<String> {
     let profile = match read.profile.map(|name| (name, profiles.get(name))) {
         None => Overrides::NONE,
@@ -250,5 +311,28 @@ mod tests {
             unread[0].contains("`uesr:<id>`") && unread[0].contains("did you mean `user:<id>`?"),
             "{unread:?}"
         );
+    }
+
+    #[test]
+    fn what_a_reader_reads_is_read_and_its_type_is_written_as_an_attribute_would() {
+        let write = Site::Write(&TYPO);
+        assert_eq!(Catalogue::of([write]).unread().len(), 2);
+        static READER: ReadSite = read(7, "uesr:<other>", "User");
+        let with_reader = Catalogue { readers: vec![&READER], ..Catalogue::of([write]) };
+        assert_eq!(with_reader.unread().len(), 1, "the tag");
+        for (long, short) in [
+            ("shop::model::User", "User"),
+            ("alloc::vec::Vec<shop::User>", "Vec<User>"),
+            ("(i64, alloc::string::String)", "(i64,String)"),
+            ("u64", "u64"),
+        ] {
+            assert_eq!(value_text(long), short);
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_made_again_leaves_nothing_more_behind() {
+        let again = || enter(read(8, "again:<id>", "User"));
+        assert!(std::ptr::eq(again(), again()));
     }
 }

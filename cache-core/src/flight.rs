@@ -1,12 +1,16 @@
 //! One running load and its waiters. Refuses to decide who may take the result ([`crate::freshness`] does) and to hold
 //! anything of the caller's: no loader, no error, nothing borrowed.
 
+mod waits;
+
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+pub(crate) use waits::{Circle, Load, LoadId, Name, Wait, enclosing, wait};
 
 use crate::freshness::{Arrival, Proof, Stage};
 use crate::subject::{EntryKey, Subject};
@@ -41,9 +45,12 @@ pub(crate) struct Key {
     pub(crate) value: TypeId,
     /// Whether the callers can be told that there is none.
     pub(crate) negative: bool,
+    /// Whether the callers asked for a load, whatever stands.
+    pub(crate) refresh: bool,
 }
 
 struct Flight {
+    load: LoadId,
     progress: watch::Sender<Progress>,
     lost_before: u32,
     /// Permits for loads beside the flight's own.
@@ -53,7 +60,7 @@ struct Flight {
 impl Flight {
     fn new(lost_before: u32, beside: Arc<Semaphore>) -> Arc<Self> {
         let progress = watch::Sender::new(Progress { stage: Stage::Pending, asked: 0, ending: None });
-        Arc::new(Self { progress, lost_before, beside })
+        Arc::new(Self { load: LoadId::new(), progress, lost_before, beside })
     }
 }
 
@@ -119,6 +126,11 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
+    /// Its load.
+    pub(crate) fn load(&self) -> LoadId {
+        self.flight.load
+    }
+
     /// About to send a command that may answer with an entry; gives its number. Whoever arrives from now on may not take
     /// what it answers.
     pub(crate) fn asks(&self) -> u64 {
@@ -183,6 +195,11 @@ pub(crate) enum Next {
 }
 
 impl Waiter {
+    /// The load it waits for.
+    pub(crate) fn load(&self) -> LoadId {
+        self.flight.load
+    }
+
     /// When it came.
     pub(crate) fn arrival(&self) -> Arrival {
         self.arrival

@@ -5,6 +5,7 @@
 //! place: `("1:2", "3")` and `("1", "2:3")` never share an entry.
 
 mod part;
+pub(crate) mod template;
 
 use std::fmt;
 use std::sync::Arc;

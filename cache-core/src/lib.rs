@@ -43,11 +43,12 @@ pub mod time;
 pub use backend::memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use backend::redis::RedisStore;
-pub use cache::{Builder, Cache, Stats};
+pub use cache::{Arguments, Builder, Cache, IntoArguments, Loader, Reader, Stats, Terms};
 pub use cache_macros::{Cacheable, KeyPart, cached, invalidates, writes_through};
 pub use engine::Fenced;
 pub use error::{BuildError, StoreError, WriteError};
 pub use key::KeyPart;
-pub use mode::bypass;
+pub use mode::{Bypassed, Explained, Explanation, Miss, Mode, NotStored, Outcome, Peeked, Stored};
+pub use mode::{bypass, explain, memo, peek, refresh};
 pub use schema::Cacheable;
 pub use scope::{ReadSource, WriteScope};

@@ -56,8 +56,12 @@ counters! {
         unkept,
         /// Reads that missed and took the result of another caller's load.
         joined,
-        /// Early loads of an entry that was still alive.
+        /// Loads of an entry that was still alive: early ones, and those a caller asked for.
         refreshes,
+        /// Reads answered by the memo of their request.
+        memoized,
+        /// Reads that loaded at once, since waiting for the load that runs would have been waiting for themselves.
+        circles,
         /// Entries stored.
         fills,
         /// Fills refused because a write came in between.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 pub use nest::Nest;
 
 use crate::key::{Namespace, Text};
+use crate::mode;
 use crate::site::{Location, ReadSite, WriteSite};
 use crate::subject::{EntryKey, Kind, Subject};
 
@@ -182,6 +183,7 @@ impl Recording {
     /// Records that the transaction changes what `write` names. Recorded twice is recorded once.
     pub fn touch(&self, kind: Kind, write: impl FnOnce(&mut Text)) -> Subject {
         let subject = self.namespace.subject(kind, write);
+        mode::written([&subject]);
         let mut state = self.lock();
         if !state.subjects.contains(&subject) {
             state.subjects.push(subject.clone());
@@ -253,6 +255,12 @@ impl Recording {
             state.subjects.clear();
         }
         state.uncovered.retain(|lost| lost.1 != savepoint.0);
+    }
+
+    /// The transaction is about to commit in the running task: whatever the task's [`memo`](crate::memo) holds of what was
+    /// recorded, perhaps before that began, is forgotten. For authors of scopes whose commit runs in a task of its own.
+    pub fn commits(&self) {
+        mode::written(&self.lock().subjects);
     }
 
     /// Whether nothing was recorded.

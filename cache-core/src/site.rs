@@ -22,8 +22,8 @@ impl fmt::Display for Location {
     }
 }
 
-/// A `#[cached]` function.
-#[derive(Clone, Copy, Debug)]
+/// A `#[cached]` function, or a reader.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReadSite {
     /// Where it stands.
     pub at: Location,

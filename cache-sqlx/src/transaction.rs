@@ -157,6 +157,7 @@ impl<'c, DB: Backend> CacheTx<'c, DB> {
     /// [`TxError`](crate::TxError), found by [`TxError::of`](crate::TxError::of), or the database's own error where it
     /// refuses the commit; then the transaction is rolled back.
     pub async fn commit(self) -> sqlx::Result<()> {
+        self.recording.commits();
         match self.held {
             Held::Owned(transaction, label) => {
                 let transaction = transaction.take();

@@ -9,6 +9,7 @@ use crate::catalogue::Catalogue;
 use crate::engine::{Core, Settings};
 use crate::error::BuildError;
 use crate::key::Namespace;
+use crate::mode::Mode;
 use crate::policy::Profiles;
 use crate::rng::{Rng, SystemRng};
 use crate::store::Store;
@@ -165,6 +166,7 @@ impl Builder {
             tracing::warn!("{warning}");
         }
         let store = self.store.filter(|_| !self.off);
-        Ok(Cache(Arc::new(Core::new(namespace, store, self.clock, self.rng, self.settings, self.profiles))))
+        let core = Core::new(namespace, store, self.clock, self.rng, self.settings, self.profiles);
+        Ok(Cache(Arc::new(core), Mode::Cached))
     }
 }

@@ -15,15 +15,16 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use self::lease::{Errand, Held};
+use super::join::Waited;
 use super::lease::Force;
 use super::load::Reader;
-use super::read::{Plan, Tags, Waited};
-use super::{Core, SiteState, put};
-use crate::flight::{self, Leader, Role, Waiter};
+use super::read::{Plan, Tags};
+use super::{Core, SiteState, call, put};
+use crate::flight::{self, Leader, LoadId, Role, Waiter};
 use crate::freshness::{Proof, Stage};
 use crate::key::Text;
 use crate::loading::{self, Verdict};
-use crate::mode;
+use crate::mode::{self, Bypassed, Call, Miss, Mode, Outcome};
 use crate::output::{Batch, BatchOutput, Item, Sorted};
 use crate::policy::{OnWait, Sharing};
 use crate::schema::Cacheable;
@@ -54,6 +55,7 @@ struct Asked {
     firsts: Vec<usize>,
     /// How many entries go into one pipeline.
     limit: usize,
+    call: Call,
 }
 
 impl<K> BatchRequest<K> {
@@ -63,9 +65,10 @@ impl<K> BatchRequest<K> {
     }
 }
 
-/// Writes the names of a batch.
+/// Writes the names of a batch. `handle` is the mode of the handle it is made through.
 pub(crate) fn batch_request<K>(
     core: &Core,
+    handle: Mode,
     site: &'static ReadSite,
     keys: Vec<K>,
     limit: usize,
@@ -73,11 +76,13 @@ pub(crate) fn batch_request<K>(
     tags: impl Fn(&mut Tags, &K),
 ) -> BatchRequest<K> {
     if core.store().is_none() {
+        call::tell_bypassed(core, site, Bypassed::Off, || None);
         return BatchRequest::past(keys);
     }
-    let state = core.site(site);
-    if mode::is_bypassed() {
+    let (state, call) = (core.site(site), call::asked(handle));
+    if call.mode == Mode::Bypass {
         state.counters.bypasses.add();
+        call::tell_bypassed(core, site, Bypassed::Asked, || None);
         return BatchRequest::past(keys);
     }
     let (mut names, mut places, mut firsts) = (Vec::new(), Vec::with_capacity(keys.len()), Vec::new());
@@ -94,7 +99,7 @@ pub(crate) fn batch_request<K>(
         });
         places.push(place);
     }
-    let asked = Asked { state, names, places, firsts, limit: limit.max(1) };
+    let asked = Asked { state, names, places, firsts, limit: limit.max(1), call };
     BatchRequest { keys, asked: Some(asked) }
 }
 
@@ -110,7 +115,8 @@ where
     F: Future<Output = O>,
 {
     let BatchRequest { keys, asked } = request;
-    let Some(Asked { state, names, places, firsts, limit }) = asked else {
+    let Some(Asked { state, names, places, firsts, limit, call }) = asked else {
+        mode::refuse_load().await;
         // A load of its own, as of a single one.
         return loading::run(None, None, load(keys)).await.0;
     };
@@ -122,21 +128,42 @@ where
         state: state.clone(),
     };
     let plans: Vec<_> = names.into_iter().map(plan).collect();
-    let reader = |plan| One { core, plan, degraded: AtomicBool::new(false), output: PhantomData };
+    let reader = |plan| {
+        let (call, note) = (call.clone(), call::note(&call, plan));
+        One { core, plan, call, note, degraded: AtomicBool::new(false), output: PhantomData }
+    };
     let readers: Vec<One<'_, _>> = plans.iter().map(reader).collect();
     let mut batch = Reading {
         core,
         state: &state,
         limit,
+        call: &call,
+        load: LoadId::new(),
         readers: &readers,
         known: vec![None; readers.len()],
         standing: HashMap::new(),
         stale: HashSet::new(),
     };
     let mut due = Vec::new();
-    let missing = batch.look((0..batch.readers.len()).collect(), Count::Hits, &mut due).await;
-    missing.iter().for_each(|_| state.counters.misses.add());
-    let missing = batch.rest(missing);
+    let all = (0..batch.readers.len()).collect();
+    let missing = match &call.peek {
+        Some(peek) => {
+            if !batch.look(all, Count::Peeks, &mut Vec::new()).await.is_empty() {
+                peek.stop::<()>().await;
+            }
+            Vec::new()
+        }
+        None if call.mode == Mode::Refresh => {
+            batch.readers.iter().for_each(|reader| reader.missed(Miss::Refresh));
+            all.iter().for_each(|_| state.counters.refreshes.add());
+            all
+        }
+        None => {
+            let missing = batch.look(all, Count::Hits, &mut due).await;
+            missing.iter().for_each(|_| state.counters.misses.add());
+            batch.rest(missing)
+        }
+    };
 
     let part = batch.join(missing).await;
     let load_these =
@@ -166,6 +193,8 @@ enum Count {
     Hits,
     /// What it finds was loaded for somebody else meanwhile.
     Joined,
+    /// What it finds is looked at only.
+    Peeks,
 }
 
 /// A batch's part in the flights of its keys.
@@ -186,6 +215,10 @@ struct Reading<'a, V: Cacheable> {
     core: &'a Arc<Core>,
     state: &'a Arc<SiteState>,
     limit: usize,
+    /// What it asks for.
+    call: &'a Call,
+    /// Its one load, if it comes to that.
+    load: LoadId,
     readers: &'a [One<'a, V>],
     /// What is known by now of each place; `Some(None)` is "there is none".
     known: Vec<Option<Option<Arc<V>>>>,
@@ -206,23 +239,33 @@ impl<V: Cacheable> Reading<'_, V> {
                 Ok(found) => reader.open(&found),
                 Err(_) => {
                     reader.degrades();
-                    None
+                    Err(Miss::Degraded)
                 }
             };
             match alive {
-                Some(alive) if alive.standing == Standing::IfError => {
+                Ok(alive) if alive.standing == Standing::IfError => {
                     if count == Count::Hits {
                         self.standing.insert(place, alive.value);
                     }
                     missing.push(place);
                 }
-                Some(alive) => {
-                    match count {
-                        Count::Joined => &counters.joined,
-                        Count::Hits if alive.value.is_some() => &counters.hits,
-                        Count::Hits => &counters.negative_hits,
+                Ok(alive) => {
+                    let (counter, outcome) = match count {
+                        Count::Joined => (Some(&counters.joined), Outcome::Joined),
+                        Count::Hits if alive.standing == Standing::Stale => {
+                            (Some(&counters.hits), Outcome::StaleHit)
+                        }
+                        Count::Hits if alive.value.is_some() => (Some(&counters.hits), Outcome::Hit),
+                        Count::Hits => (Some(&counters.negative_hits), Outcome::NegativeHit),
+                        Count::Peeks => (None, Outcome::Hit),
+                    };
+                    if let Some(counter) = counter {
+                        counter.add();
                     }
-                    .add();
+                    if let Some(peek) = &self.call.peek {
+                        peek.saw(alive.age, alive.left);
+                    }
+                    reader.tell_hit(outcome, &alive);
                     if alive.standing != Standing::Current && count == Count::Hits && !reader.is_resting() {
                         due.push((place, alive.force));
                     }
@@ -231,7 +274,10 @@ impl<V: Cacheable> Reading<'_, V> {
                     }
                     self.known[place] = Some(alive.value);
                 }
-                None => missing.push(place),
+                Err(why) => {
+                    reader.missed(why);
+                    missing.push(place);
+                }
             }
         }
         missing.sort_unstable();
@@ -278,23 +324,31 @@ impl<V: Cacheable> Reading<'_, V> {
         }
         let since = self.core.clock.monotonic();
         while !open.is_empty() {
-            let mut waiters = Vec::new();
+            let (mut waiters, mut circles) = (Vec::new(), Vec::new());
             for place in open.drain(..) {
                 match self.core.flights.enter(&self.flight(place), lost) {
                     Role::Lead(leader) => part.leads.push((place, leader)),
                     Role::Wait(_) if policy.on_wait == OnWait::Stale && self.stands(place) => {}
-                    Role::Wait(waiter) => waiters.push((place, waiter)),
+                    Role::Wait(waiter) => match flight::wait(waiter.load()) {
+                        Err(circle) if !self.core.settings.faults.waits_in_circles => {
+                            self.readers[place].closes(&circle);
+                            circles.push(place);
+                        }
+                        waiting => waiters.push((place, waiter, waiting.ok().flatten())),
+                    },
                 }
             }
             let is_over = self.core.clock.monotonic().saturating_sub(since) >= self.state.waits();
-            if !part.leads.is_empty() || lost >= 2 || is_over || policy.on_wait == OnWait::Load {
+            let hurries = policy.on_wait == OnWait::Load && self.call.mode != Mode::Refresh;
+            if !part.leads.is_empty() || !circles.is_empty() || lost >= 2 || is_over || hurries {
                 if lost >= 2
                     && part.leads.is_empty()
-                    && let Some((_, waiter)) = waiters.first()
+                    && circles.is_empty()
+                    && let Some((_, waiter, _)) = waiters.first()
                 {
                     part._place = self.place(waiter).await;
                 }
-                part.beside = waiters.into_iter().map(|(place, _)| place).collect();
+                part.beside = waiters.into_iter().map(|(place, ..)| place).chain(circles).collect();
                 return part;
             }
             let mut look_again = Vec::new();
@@ -302,8 +356,10 @@ impl<V: Cacheable> Reading<'_, V> {
                 match waited {
                     Waited::Took(value) => {
                         self.state.counters.joined.add();
+                        self.readers[place].tell(|call| call.outcome = Outcome::Joined);
                         self.known[place] = Some(value);
                     }
+                    Waited::LookAgain if self.call.mode == Mode::Refresh => open.push(place),
                     Waited::LookAgain => look_again.push(place),
                     Waited::EnterAgain(in_a_row) => {
                         lost = lost.max(in_a_row);
@@ -323,17 +379,27 @@ impl<V: Cacheable> Reading<'_, V> {
         part
     }
 
-    async fn wait(&self, waiters: Vec<(usize, Waiter)>) -> Vec<(usize, Waited<Option<Arc<V>>>)> {
+    async fn wait(
+        &self,
+        waiters: Vec<(usize, Waiter, Option<flight::Wait>)>,
+    ) -> Vec<(usize, Waited<Option<Arc<V>>>)> {
         let readers = self.readers;
-        let waiting = waiters.into_iter().map(|(place, waiter)| {
-            Box::pin(async move { (place, readers[place].wait(waiter).await) })
-                as crate::store::BoxFuture<'_, _>
+        let waiting = waiters.into_iter().map(|(place, waiter, waiting)| {
+            Box::pin(async move {
+                let waited = readers[place].wait(waiter).await;
+                drop(waiting);
+                (place, waited)
+            }) as crate::store::BoxFuture<'_, _>
         });
         all(waiting.collect()).await
     }
 
     /// A place among the few that load although others failed to.
     async fn place(&self, waiter: &Waiter) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        if flight::enclosing().is_some() {
+            // They may be waiting for that load.
+            return None;
+        }
         tokio::time::timeout(self.state.waits(), waiter.beside().acquire_owned()).await.ok()?.ok()
     }
 
@@ -344,6 +410,7 @@ impl<V: Cacheable> Reading<'_, V> {
             tags: plan.tags.clone(),
             value: TypeId::of::<V>(),
             negative: true,
+            refresh: self.call.mode == Mode::Refresh,
         }
     }
 
@@ -365,10 +432,21 @@ impl<V: Cacheable> Reading<'_, V> {
     {
         let Part { leads, alone, beside, _place } = part;
         let mut held = Held::new(self.core);
-        let errands = leads.into_iter().map(|(place, leader)| Errand::lead(place, leader));
-        let errands = errands.chain(alone.into_iter().map(Errand::alone));
-        let errands: Vec<_> =
-            errands.chain(due.into_iter().map(|(place, force)| Errand::refresh(place, force))).collect();
+        let _enclosing = flight::wait(self.load);
+        let own = |place: usize, id| {
+            let plan = self.readers[place].plan;
+            flight::Load::begins(id, self.state.name(), &plan.key).part_of(self.load)
+        };
+        let first = self.readers.first().map_or(Force::No, |reader| reader.first_force());
+        let errands = leads.into_iter().map(|(place, leader)| {
+            let own = own(place, leader.load());
+            Errand::new(place, first, own).led(leader)
+        });
+        let errands = errands
+            .chain(alone.into_iter().map(|place| Errand::new(place, first, own(place, LoadId::new()))));
+        let due =
+            due.into_iter().map(|(place, force)| Errand::new(place, force, own(place, LoadId::new())).due());
+        let errands: Vec<_> = errands.chain(due).collect();
         let late = self.core.settings.faults.leases_late;
         let mut errands =
             if late { errands } else { self.obtain(errands, beside.is_empty(), &mut held).await };
@@ -385,9 +463,18 @@ impl<V: Cacheable> Reading<'_, V> {
         errands.iter().for_each(|errand| errand.reaches(Stage::Loading));
         let keys: Vec<K> = places.iter().map(|&place| key(place).clone()).collect();
         let (output, verdict, took) = self.timed(load(&places), places.len()).await;
+        let tell = |outcome| {
+            for &place in &places {
+                self.readers[place].tell(|call| (call.outcome, call.load) = (outcome, Some(took)));
+            }
+        };
         let loaded = match output.split() {
-            Ok(loaded) => loaded,
+            Ok(loaded) => {
+                tell(Outcome::Loaded);
+                loaded
+            }
             Err(error) => {
+                tell(Outcome::Failed);
                 self.state.counters.load_errors.add();
                 return if self.does_without(&places) { Ok(None) } else { Err(O::fail(error)) };
             }
@@ -445,7 +532,9 @@ impl<V: Cacheable> Reading<'_, V> {
         let span = tracing::debug_span!("cache.load_many", template = state.site.template, keys);
         let since = self.core.clock.monotonic();
         let hard = state.policy().timeouts.hard;
-        let (output, verdict) = loading::run(None, hard, load.instrument(span)).await;
+        let body = loading::run(None, hard, load.instrument(span));
+        let apart = self.call.apart();
+        let (output, verdict) = self.load.body(apart.scope(body)).await;
         let took = self.core.clock.monotonic().saturating_sub(since);
         state.took(took);
         if verdict.is_late {

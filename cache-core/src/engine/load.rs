@@ -13,11 +13,13 @@ use tracing::Instrument;
 use super::Core;
 use super::behind::{Outcome, Resume};
 use super::lease::{Asked, Force, Grant, Stamp};
-use super::read::{Alive, Looked, Plan};
+use super::read::{Alive, Plan};
 use crate::codec;
 use crate::entry::{self, Header};
+use crate::flight::{self, Load, LoadId};
 use crate::freshness::same_stamps;
 use crate::loading::{self, Known, Verdict};
+use crate::mode::{Call, NotStored, Note, Outcome as Answered, Stored};
 use crate::output::{Output, Payload, ValueOf};
 use crate::policy::{OnWait, Sharing};
 use crate::stampede::{Standing, jittered};
@@ -31,6 +33,10 @@ pub(super) const LAST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Reader<'a, O> {
     pub(super) core: &'a Arc<Core>,
     pub(super) plan: &'a Plan,
+    /// What it asks for.
+    pub(super) call: Call,
+    /// Where it is told of.
+    pub(super) note: Option<Note>,
     /// Whether the store failed this call already.
     pub(super) degraded: AtomicBool,
     pub(super) output: PhantomData<fn() -> O>,
@@ -43,10 +49,21 @@ pub(super) struct Loaded<O: Output> {
     pub(super) took: Duration,
 }
 
+impl<O: Output> Loaded<O> {
+    /// The value with what is known about it, or the loader's error. Taken apart in one expression, the error is not held while
+    /// the value is stored: it need not be `Send`.
+    pub(super) fn apart(self) -> Result<Made<O>, <O as Output>::Error> {
+        self.payload.map(|value| (value, self.verdict, self.took))
+    }
+}
+
+/// A loaded value, what is known about its load, and how long that took.
+pub(super) type Made<O> = (Option<Arc<ValueOf<O>>>, Verdict, Duration);
+
 /// What a leader got.
 pub(super) enum Obtained<V> {
     /// An entry, in answer to the command of this number.
-    Entry(Option<Arc<V>>, u64),
+    Entry(Alive<V>, u64),
     /// Permission to fill.
     Grant(Grant),
     /// Neither: load, do not fill.
@@ -57,11 +74,17 @@ pub(super) enum Obtained<V> {
 
 impl<O: Output> Reader<'_, O> {
     /// Asks for a lease until there is one, or an entry, or a reason to load without. `asks` counts the questions.
-    pub(super) async fn obtain(&self, asks: impl Fn() -> u64, has_stale: bool) -> Obtained<ValueOf<O>> {
+    pub(super) async fn obtain(
+        &self,
+        asks: impl Fn() -> u64,
+        has_stale: bool,
+        own: &Load,
+    ) -> Obtained<ValueOf<O>> {
         let (core, state) = (self.core, &self.plan.state);
         let policy = state.policy();
         if self.degraded.load(Ordering::Relaxed) {
             // The look went unanswered a moment ago: waiting for the lease too would cost the caller another deadline.
+            self.not_stored(NotStored::Degraded);
             return Obtained::Nothing;
         }
         if let Some(learned) = &self.plan.learned
@@ -70,52 +93,72 @@ impl<O: Output> Reader<'_, O> {
             // A flight that this caller waited for may have learnt it.
             learned.learn(tags);
         }
-        let (mut force, mut finished, mut pause) = (Force::No, Vec::new(), FIRST_PAUSE);
+        let (mut force, mut finished, mut pause) = (self.first_force(), Vec::new(), FIRST_PAUSE);
         let since = core.clock.monotonic();
+        let mut _waits = Vec::new();
         loop {
             let asked = asks();
             match core.lease(self.plan, force, &finished).await {
                 Err(_) => {
                     self.degrades();
+                    self.not_stored(NotStored::Degraded);
                     return Obtained::Nothing;
                 }
                 Ok(Asked::Granted(grant)) => return Obtained::Grant(grant),
                 Ok(Asked::Other(Leased::Present(found))) => match self.open(&found) {
-                    Some(alive) if matches!(alive.standing, Standing::Current | Standing::Early) => {
-                        return Obtained::Entry(alive.value, asked);
+                    Ok(alive) if matches!(alive.standing, Standing::Current | Standing::Early) => {
+                        return Obtained::Entry(alive, asked);
                     }
-                    None if self.plan.is_other()
-                        && let Looked::Hit(alive) = self.look().await
-                        && matches!(alive.standing, Standing::Current | Standing::Early) =>
+                    Err(_)
+                        if self.plan.is_other()
+                            && let Some(alive) = self.look().await
+                            && matches!(alive.standing, Standing::Current | Standing::Early) =>
                     {
-                        return Obtained::Entry(alive.value, asked);
+                        return Obtained::Entry(alive, asked);
                     }
                     // It stands, but not for this reader, or its lifetime is over: replace it.
-                    _ => force = Force::over(found.blob.as_ref()),
+                    Ok(_) => force = Force::over(found.blob.as_ref()),
+                    Err(why) => {
+                        self.missed(why);
+                        force = Force::over(found.blob.as_ref());
+                    }
                 },
                 Ok(Asked::Other(Leased::Fenced(fences))) => {
                     let healed = if finished.is_empty() { core.finished(&fences).await } else { Vec::new() };
                     if healed.is_empty() {
                         state.counters.fence_bypasses.add();
+                        self.not_stored(NotStored::Fenced);
                         return Obtained::Nothing;
                     }
                     state.counters.fences_healed.add();
                     finished = healed;
                 }
                 Ok(Asked::Other(Leased::Busy | Leased::Granted { .. })) => {
-                    if has_stale && policy.on_wait == OnWait::Stale {
+                    if !self.refreshes() && has_stale && policy.on_wait == OnWait::Stale {
                         return Obtained::Stale;
                     }
-                    if policy.stampede.sharing != Sharing::Lease || policy.on_wait == OnWait::Load {
+                    if !self.refreshes()
+                        && (policy.stampede.sharing != Sharing::Lease || policy.on_wait == OnWait::Load)
+                    {
+                        self.not_stored(NotStored::Busy);
                         return Obtained::Nothing;
                     }
                     if core.clock.monotonic().saturating_sub(since) >= state.waits() {
                         state.counters.lease_waits_exceeded.add();
+                        self.not_stored(NotStored::Busy);
                         return Obtained::Nothing;
+                    }
+                    match own.waits_for_lease(&self.plan.key) {
+                        Ok(now) => _waits = now,
+                        Err(_) if core.settings.faults.waits_in_circles => {}
+                        Err(circle) => {
+                            self.closes(&circle);
+                            return Obtained::Nothing;
+                        }
                     }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 3 / 2).min(LAST_PAUSE);
-                    force = Force::No;
+                    force = self.first_force();
                 }
             }
         }
@@ -133,9 +176,10 @@ impl<O: Output> Reader<'_, O> {
         self.degraded.load(Ordering::Relaxed)
     }
 
-    /// Runs the loader, timed and in a span.
+    /// Runs the loader, timed and in a span, and apart from what its caller asks for; `own` is what others may wait for.
     pub(super) async fn load<F: Future<Output = O>>(
         &self,
+        own: Option<&Load>,
         load: impl FnOnce() -> F,
         previous: Option<Known>,
     ) -> Loaded<O> {
@@ -145,7 +189,11 @@ impl<O: Output> Reader<'_, O> {
             tracing::debug_span!("cache.load", template = state.site.template, key = %self.plan.key.subject);
         let since = self.core.clock.monotonic();
         let hard = state.policy().timeouts.hard;
-        let (output, verdict) = loading::run(previous, hard, load().instrument(span)).await;
+        let body = self.apart(loading::run(previous, hard, load().instrument(span)));
+        let (output, verdict) = match own {
+            Some(own) => own.body(body).await,
+            None => body.await,
+        };
         let took = self.core.clock.monotonic().saturating_sub(since);
         state.took(took);
         if verdict.is_late {
@@ -155,6 +203,10 @@ impl<O: Output> Reader<'_, O> {
         if payload.is_ok() && (verdict.is_skipped || verdict.is_tainted) {
             state.counters.unkept.add();
         }
+        self.tell(|call| {
+            call.load = Some(took);
+            call.outcome = if payload.is_ok() { Answered::Loaded } else { Answered::Failed };
+        });
         Loaded { payload, verdict, took }
     }
 
@@ -164,7 +216,7 @@ impl<O: Output> Reader<'_, O> {
         load: impl FnOnce() -> F,
         standing: Option<Alive<ValueOf<O>>>,
     ) -> O {
-        let loaded = self.load(load, standing.as_ref().and_then(|alive| alive.known.clone())).await;
+        let loaded = self.load(None, load, standing.as_ref().and_then(|alive| alive.known.clone())).await;
         match loaded.payload {
             Ok(value) => Self::loaded(value),
             Err(error) => self.fails(error, standing),
@@ -178,53 +230,55 @@ impl<O: Output> Reader<'_, O> {
         standing: Alive<ValueOf<O>>,
         load: impl FnOnce() -> F,
     ) -> O {
-        let loaded = self.load(load, standing.known.clone()).await;
-        match &loaded.payload {
-            Ok(value) => {
-                let late = self.core.settings.faults.refreshes_by_set;
-                if let Some(grant) =
-                    if late { self.core.lease_early(self.plan, Force::OverAny).await } else { grant }
-                {
-                    self.fill(grant, value.as_deref(), &loaded.verdict, loaded.took).await;
-                }
+        let own = self.begins(LoadId::new());
+        let _enclosing = flight::wait(own.id());
+        let known = standing.known.clone();
+        let (value, verdict, took) = match self.load(Some(&own), load, known).await.apart() {
+            Ok(made) => made,
+            Err(error) => {
+                self.rests();
+                self.tell_hit(Answered::Hit, &standing);
+                return self.serve(standing).unwrap_or_else(|| O::fail(error));
             }
-            Err(_) => self.rests(),
+        };
+        let late = self.core.settings.faults.refreshes_by_set;
+        if let Some(grant) = if late { self.core.lease_early(self.plan, Force::OverAny).await } else { grant }
+        {
+            self.fill(grant, value.as_deref(), &verdict, took).await;
         }
-        match loaded.payload {
-            Ok(value) => Self::loaded(value),
-            Err(error) => self.serve(standing).unwrap_or_else(|| O::fail(error)),
-        }
+        Self::loaded(value)
     }
 
     /// Loads for those who are served what stands, in a call that was made for that.
     pub(super) async fn resumed<F: Future<Output = O>>(&self, resume: Resume, load: impl FnOnce() -> F) -> O {
         let (grant, previous, teller) = resume.begin();
+        let own = self.begins(LoadId::new());
         let unless_it_ends = RestsIfLeft(self);
-        let loaded = self.load(load, previous).await;
-        std::mem::forget(unless_it_ends);
-        match &loaded.payload {
-            Ok(value) => {
-                // Without one only where a test took the rule out.
-                let grant = match grant {
-                    None => self.core.lease_early(self.plan, Force::OverAny).await,
-                    held => held,
-                };
-                if let Some(grant) = grant {
-                    self.fill(grant, value.as_deref(), &loaded.verdict, loaded.took).await;
-                }
-                let Verdict { is_tainted, is_skipped, .. } = loaded.verdict;
-                let value = value.clone().map(|value| value as _);
-                teller.tell(Outcome::Loaded { value, is_tainted, is_skipped });
-            }
-            Err(_) => {
+        let made = async {
+            let made = self.load(Some(&own), load, previous).await.apart();
+            std::mem::forget(unless_it_ends);
+            made
+        };
+        let (value, verdict, took) = match made.await {
+            Ok(made) => made,
+            Err(error) => {
                 self.rests();
                 teller.tell(Outcome::Failed);
+                return O::fail(error);
             }
+        };
+        // Without one only where a test took the rule out.
+        let grant = match grant {
+            None => self.core.lease_early(self.plan, Force::OverAny).await,
+            held => held,
+        };
+        if let Some(grant) = grant {
+            self.fill(grant, value.as_deref(), &verdict, took).await;
         }
-        match loaded.payload {
-            Ok(value) => Self::loaded(value),
-            Err(error) => O::fail(error),
-        }
+        let Verdict { is_tainted, is_skipped, .. } = verdict;
+        let told = value.clone().map(|value| value as _);
+        teller.tell(Outcome::Loaded { value: told, is_tainted, is_skipped });
+        Self::loaded(value)
     }
 
     /// The loader failed: what stands is served if it may be.
@@ -250,6 +304,7 @@ impl<O: Output> Reader<'_, O> {
         took: Duration,
     ) -> bool {
         if verdict.is_skipped || verdict.is_tainted {
+            self.not_stored(if verdict.is_tainted { NotStored::Tainted } else { NotStored::Skipped });
             return false;
         }
         let core = self.core;
@@ -283,11 +338,12 @@ impl<O: Output> Reader<'_, O> {
         let Ok(filled) = core.ask(&self.plan.touched(store, &grant.stamp.asked), store.fill(request)).await
         else {
             self.degrades();
+            self.not_stored(NotStored::Degraded);
             return false;
         };
         grant.is_used();
         self.is_weighed(blob.len(), took);
-        self.accepts(&grant.stamp, &filled)
+        self.accepts(&grant.stamp, &filled, lifetime)
     }
 
     /// How long an entry with this value is current, and how long it is of use.
@@ -299,12 +355,14 @@ impl<O: Output> Reader<'_, O> {
     }
 
     /// Whether the dataset the lease came from stored the entry and no tag has moved.
-    pub(super) fn accepts(&self, stamp: &Stamp, filled: &Filled) -> bool {
+    pub(super) fn accepts(&self, stamp: &Stamp, filled: &Filled, lifetime: Duration) -> bool {
         let (counters, faults) = (&self.plan.state.counters, self.core.settings.faults);
         if filled.stored {
-            counters.fills.add()
+            counters.fills.add();
+            self.tell(|call| call.stored = Some(Stored::For(lifetime)));
         } else {
-            counters.fills_refused.add()
+            counters.fills_refused.add();
+            self.not_stored(NotStored::Refused);
         }
         filled.stored
             && (filled.epoch == stamp.epoch || faults.joins_other_epochs)
@@ -345,11 +403,13 @@ impl<O: Output> Reader<'_, O> {
             Ok(payload) => payload.unwrap_or_default(),
             Err(error) => {
                 tracing::warn!(%error, template = self.plan.state.site.template, "a value cannot be encoded and is not cached");
+                self.not_stored(NotStored::Unencodable);
                 return None;
             }
         };
         if payload.len() > self.core.settings.size_limit {
             self.plan.state.counters.oversized.add();
+            self.not_stored(NotStored::Oversized);
             return None;
         }
         let header = Header {

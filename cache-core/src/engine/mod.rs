@@ -4,8 +4,10 @@ mod advise;
 mod ask;
 mod batch;
 mod behind;
+mod call;
 mod heal;
 mod hint;
+mod join;
 mod lease;
 mod load;
 mod put;
@@ -22,6 +24,7 @@ use arc_swap::ArcSwap;
 
 pub(crate) use batch::{BatchRequest, batch_request, read_many};
 pub(crate) use behind::{Background, Inline};
+pub(crate) use call::tell_bypassed;
 pub(crate) use hint::Namer;
 pub use hint::{Between, Frame, ValueTags};
 pub(crate) use put::put;
@@ -112,6 +115,12 @@ pub(crate) struct Faults {
     pub(crate) lifts_unknown: bool,
     /// A savepoint's rollback takes the subjects with it.
     pub(crate) forgets_subjects: bool,
+    /// A request's memory answers what the request has written.
+    pub(crate) remembers_written: bool,
+    /// A request's memory answers its loaders, too.
+    pub(crate) launders: bool,
+    /// A load waits for another one although that waits for it.
+    pub(crate) waits_in_circles: bool,
 }
 
 /// What one cache consists of.
@@ -129,6 +138,8 @@ pub(crate) struct Core {
     pub(crate) writes: WriteCounters,
     pub(crate) behind: behind::Behind,
     profiles: RwLock<Profiles>,
+    /// The sites of this cache's readers.
+    readers: RwLock<Vec<&'static ReadSite>>,
     sites: RwLock<HashMap<usize, Arc<SiteState>>>,
 }
 
@@ -252,6 +263,7 @@ impl Core {
             writes: WriteCounters::default(),
             behind: behind::Behind::new(settings.background_loads),
             profiles: RwLock::new(profiles),
+            readers: RwLock::default(),
             sites: RwLock::default(),
         }
     }
@@ -265,6 +277,24 @@ impl Core {
         let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
         let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
         sites.entry(at).or_insert_with(|| Arc::new(SiteState::new(site, &profiles, &self.settings))).clone()
+    }
+
+    /// The profiles in force.
+    pub(crate) fn profiles(&self) -> Profiles {
+        self.profiles.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A reader of this cache has this site.
+    pub(crate) fn reads_by(&self, site: &'static ReadSite) {
+        let mut readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
+        if !readers.iter().any(|known| std::ptr::eq(*known, site)) {
+            readers.push(site);
+        }
+    }
+
+    /// The sites of this cache's readers.
+    pub(crate) fn readers(&self) -> Vec<&'static ReadSite> {
+        self.readers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Other profiles from now on, for all functions.

@@ -1,6 +1,5 @@
 //! A read: look, join, lead, load. Refuses to fail for the cache's sake: whatever goes wrong in it ends in a load.
 
-use std::any::TypeId;
 use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
@@ -13,18 +12,17 @@ use tokio::sync::oneshot;
 use super::behind::{self, Again, Outcome};
 use super::hint::{Frame, Learned, Namer};
 use super::lease::Force;
-use super::load::{Loaded, Obtained, Reader};
-use super::{Core, SiteState, put};
+use super::load::Reader;
+use super::{Core, SiteState, call, put};
 use crate::breaker::Touched;
 use crate::codec;
 use crate::entry::{self, Header};
-use crate::flight::{self, Ending, Leader, Next, Role, Shared, Waiter};
-use crate::freshness::{self, Arrival, Proof, Stage, Wanted, may_take};
+use crate::freshness::{self, Wanted};
 use crate::key::{Namespace, Text};
 use crate::loading::{self, Known};
-use crate::mode;
+use crate::mode::{self, Bypassed, Call, Miss, Mode, Outcome as Answered};
 use crate::output::{Output, Payload, ValueOf};
-use crate::policy::{Early, OnWait, Sharing};
+use crate::policy::Early;
 use crate::site::ReadSite;
 use crate::stampede::{self, Age, Standing};
 use crate::store::{Found, Store};
@@ -97,13 +95,11 @@ pub(super) struct Alive<V> {
     pub(super) standing: Standing,
     /// What a lease is asked for over.
     pub(super) force: Force,
+    pub(super) age: Duration,
+    /// Of its lifetime.
+    pub(super) left: Duration,
     /// For a loader that may find it unmodified.
     pub(super) known: Option<Known>,
-}
-
-pub(super) enum Looked<V> {
-    Hit(Alive<V>),
-    Miss,
 }
 
 /// What a call asks for, before its value's type and its loader are known.
@@ -114,6 +110,7 @@ pub(crate) struct Request {
     tags: Vec<Subject>,
     frames: Vec<Frame>,
     namer: Option<Namer>,
+    call: Call,
 }
 
 impl Request {
@@ -123,24 +120,30 @@ impl Request {
     }
 }
 
-/// Writes a call's names; `None` where it runs past the cache.
+/// Writes a call's names; `None` where it runs past the cache. `handle` is the mode of the handle it is made through.
 pub(crate) fn request(
     core: &Core,
+    handle: Mode,
     site: &'static ReadSite,
     key: impl FnOnce(&mut Text),
     tags: impl FnOnce(&mut Tags),
 ) -> Option<Request> {
-    core.store()?;
-    let state = core.site(site);
-    if mode::is_bypassed() {
+    let name = |key| Some(core.namespace.subject(Kind::Entity, key));
+    if core.store().is_none() {
+        call::tell_bypassed(core, site, Bypassed::Off, || name(key));
+        return None;
+    }
+    let (state, call) = (core.site(site), call::asked(handle));
+    if call.mode == Mode::Bypass {
         state.counters.bypasses.add();
+        call::tell_bypassed(core, site, Bypassed::Asked, || name(key));
         return None;
     }
     let mut collected = Tags { namespace: core.namespace.clone(), tags: Vec::new(), frames: Vec::new() };
     tags(&mut collected);
     let subject = core.namespace.subject(Kind::Entity, key);
     let Tags { tags, frames, .. } = collected;
-    Some(Request { state, subject, tags, frames, namer: None })
+    Some(Request { state, subject, tags, frames, namer: None, call })
 }
 
 /// Reads through the cache; `load` is called at most once here, and once more in a task of its own if `again` can.
@@ -154,7 +157,8 @@ where
     O: Output,
     F: Future<Output = O>,
 {
-    let Some(Request { state, subject, tags, frames, namer }) = request else {
+    let Some(Request { state, subject, tags, frames, namer, call }) = request else {
+        mode::refuse_load().await;
         // A load of its own: what it asks and says is nothing to the one that it may be part of.
         return loading::run(None, None, load()).await.0;
     };
@@ -162,22 +166,28 @@ where
     let learn = |namer| Learned::new(core.namespace.clone(), frames, namer, core.hints.of(&key));
     let learned = namer.map(learn).map(Arc::new);
     let plan = Plan { key, tags, learned, state };
-    let reader =
-        Reader::<O> { core, plan: &plan, degraded: AtomicBool::new(false), output: std::marker::PhantomData };
+    let note = call::note(&call, &plan);
+    let (degraded, output) = (AtomicBool::new(false), std::marker::PhantomData);
+    let reader = Reader::<O> { core, plan: &plan, call, note, degraded, output };
     match behind::resume(core, &plan.key) {
         Some(resume) => reader.resumed(resume, load).await,
-        None => reader.run(load, again).await,
+        None => reader.answer(load, again).await,
     }
 }
 
 impl<O: Output> Reader<'_, O> {
-    async fn run<F: Future<Output = O>>(&self, load: impl FnOnce() -> F, again: impl Again) -> O {
+    pub(super) async fn run<F: Future<Output = O>>(&self, load: impl FnOnce() -> F, again: impl Again) -> O {
         let counters = &self.plan.state.counters;
+        if self.refreshes() {
+            counters.refreshes.add();
+            self.missed(Miss::Refresh);
+            return self.join_or_lead(load, None).await;
+        }
         self.is_seen();
         let standing = match self.look().await {
-            Looked::Hit(alive) if alive.standing == Standing::IfError => Some(alive),
-            Looked::Hit(alive) => return self.hit(alive, load, again).await,
-            Looked::Miss => None,
+            Some(alive) if alive.standing == Standing::IfError => Some(alive),
+            Some(alive) => return self.hit(alive, load, again).await,
+            None => None,
         };
         counters.misses.add();
         self.is_thought_about();
@@ -195,13 +205,19 @@ impl<O: Output> Reader<'_, O> {
         again: impl Again,
     ) -> O {
         let counters = &self.plan.state.counters;
-        if alive.value.is_some() { &counters.hits } else { &counters.negative_hits }.add();
+        let (counter, answered) = match alive.value {
+            Some(_) => (&counters.hits, Answered::Hit),
+            None => (&counters.negative_hits, Answered::NegativeHit),
+        };
+        counter.add();
+        self.tell_hit(answered, &alive);
         if alive.standing != Standing::Current && !self.is_resting() {
             if self.is_inline(&again) {
                 let late = self.core.settings.faults.refreshes_by_set;
                 let grant = if late { None } else { self.core.lease_early(self.plan, alive.force).await };
                 if late || grant.is_some() {
                     counters.refreshes.add();
+                    self.missed(Miss::Early);
                     return self.load_early(grant, alive, load).await;
                 }
             } else {
@@ -254,6 +270,7 @@ impl<O: Output> Reader<'_, O> {
         match tokio::time::timeout(soft, outcome?).await {
             Ok(Ok(Outcome::Loaded { value, is_tainted, is_skipped })) => {
                 loading::inherit(is_tainted, is_skipped);
+                self.tell(|call| call.outcome = Answered::Joined);
                 Self::typed(value).and_then(Self::hand_out)
             }
             Ok(Ok(Outcome::Failed) | Err(_)) => None,
@@ -271,6 +288,7 @@ impl<O: Output> Reader<'_, O> {
 
     /// Serves a value whose lifetime is over.
     pub(super) fn serve_stale(&self, alive: Alive<ValueOf<O>>) -> Option<O> {
+        self.tell_hit(Answered::StaleHit, &alive);
         let output = Self::hand_out(alive.value)?;
         self.plan.state.counters.stale.add();
         loading::taint();
@@ -281,36 +299,38 @@ impl<O: Output> Reader<'_, O> {
         O::Payload::unshare(value).map(O::wrap)
     }
 
-    pub(super) async fn look(&self) -> Looked<ValueOf<O>> {
-        let Some(store) = self.core.store() else { return Looked::Miss };
+    pub(super) async fn look(&self) -> Option<Alive<ValueOf<O>>> {
+        let store = self.core.store()?;
         // Twice at most: an entry may name other tags than were asked for.
         for _ in 0..2 {
             let tags = self.plan.asked();
             match self.core.ask(&self.plan.touched(store, &tags), store.get(&self.plan.key, &tags)).await {
                 Err(_) => {
                     self.degrades();
-                    return Looked::Miss;
+                    self.missed(Miss::Degraded);
+                    return None;
                 }
-                Ok(found) => {
-                    if let Some(alive) = self.open(&found) {
-                        return Looked::Hit(alive);
+                Ok(found) => match self.open(&found) {
+                    Ok(alive) => return Some(alive),
+                    Err(_) if self.plan.is_other() => {}
+                    Err(why) => {
+                        self.missed(why);
+                        return None;
                     }
-                }
-            }
-            if !self.plan.is_other() {
-                break;
+                },
             }
         }
-        Looked::Miss
+        self.missed(Miss::Tags);
+        None
     }
 
     /// The entry of an answer, if it is one that may be served here.
-    pub(super) fn open(&self, found: &Found) -> Option<Alive<ValueOf<O>>> {
-        let blob = found.blob.as_ref()?;
+    pub(super) fn open(&self, found: &Found) -> Result<Alive<ValueOf<O>>, Miss> {
+        let blob = found.blob.as_ref().ok_or(Miss::Absent)?;
         let counters = &self.plan.state.counters;
         let Ok((mut header, payload)) = entry::decode(blob) else {
             counters.undecodable.add();
-            return None;
+            return Err(Miss::Undecodable);
         };
         if self.core.settings.faults.serves_any_epoch {
             header.epoch = found.epoch;
@@ -320,14 +340,17 @@ impl<O: Output> Reader<'_, O> {
             Some(learned) => {
                 let (known, fitted) = (learned.hint(), learned.fit(&header, found, self.plan.tags.len()));
                 self.keep_hint(learned, known.as_ref());
-                Some(fitted?)
+                Some(fitted.ok_or(Miss::Tags)?)
             }
         };
         let found = fitted.as_ref().unwrap_or(found);
-        freshness::usable(&header, found, self.plan.wanted(&header)).ok()?;
-        let value = if header.negative { None } else { Some(self.decode(header.codec, &payload)?) };
+        freshness::usable(&header, found, self.plan.wanted(&header))?;
+        let value = match header.negative {
+            true => None,
+            false => Some(self.decode(header.codec, &payload).ok_or(Miss::Undecodable)?),
+        };
         if value.is_none() && !O::Payload::NEGATIVE {
-            return None;
+            return Err(Miss::Negative);
         }
         let policy = self.plan.state.policy();
         let age = Age {
@@ -339,7 +362,7 @@ impl<O: Output> Reader<'_, O> {
         let luck = if policy.stampede.early == Early::Never { 1.0 } else { self.core.rng.unit() };
         let standing = stampede::standing(&age, &policy, luck);
         if standing == Standing::Over {
-            return None;
+            return Err(Miss::Expired);
         }
         let known = match (&value, standing) {
             (Some(value), Standing::Early | Standing::Stale | Standing::IfError) => Some(Known {
@@ -349,7 +372,9 @@ impl<O: Output> Reader<'_, O> {
             }),
             _ => None,
         };
-        Some(Alive { value, standing, force: Force::over(found.blob.as_ref()), known })
+        let (age, left) = (found.now.since(header.made_at), age.left);
+        let force = Force::over(found.blob.as_ref());
+        Ok(Alive { value, standing, force, age, left, known })
     }
 
     /// Remembers for the next call what this one has learnt.
@@ -371,216 +396,4 @@ impl<O: Output> Reader<'_, O> {
             }
         }
     }
-
-    /// Loads, or takes what another caller loads. `standing` is served where nothing better is to be had.
-    async fn join_or_lead<F: Future<Output = O>>(
-        &self,
-        load: impl FnOnce() -> F,
-        mut standing: Option<Alive<ValueOf<O>>>,
-    ) -> O {
-        let counters = &self.plan.state.counters;
-        let policy = self.plan.state.policy();
-        if policy.stampede.sharing == Sharing::Nobody {
-            return self.alone(load, standing).await;
-        }
-        let key = flight::Key {
-            entry: self.plan.key.clone(),
-            tags: self.plan.tags.clone(),
-            value: TypeId::of::<ValueOf<O>>(),
-            negative: O::Payload::NEGATIVE,
-        };
-        let mut lost = 0;
-        loop {
-            let waiter = match self.core.flights.enter(&key, lost) {
-                Role::Lead(leader) => return self.lead(leader, load, standing).await,
-                Role::Wait(waiter) => waiter,
-            };
-            match policy.on_wait {
-                OnWait::Wait(_) => {}
-                OnWait::Load => return self.load_unleased(load, standing).await,
-                OnWait::Stale => {
-                    if let Some(output) = standing.take().and_then(|alive| self.serve_stale(alive)) {
-                        return output;
-                    }
-                }
-            }
-            match self.wait(waiter).await {
-                Waited::Took(output) => {
-                    counters.joined.add();
-                    return output;
-                }
-                Waited::LookAgain => {
-                    lost = 0;
-                    if let Looked::Hit(alive) = self.look().await
-                        && alive.standing != Standing::IfError
-                        && let Some(output) = self.serve(alive)
-                    {
-                        counters.joined.add();
-                        return output;
-                    }
-                }
-                Waited::EnterAgain(now_lost) => {
-                    lost = now_lost;
-                    // Another caller's load failed: one's own would, too.
-                    if lost > 0
-                        && let Some(output) = standing.take().and_then(|alive| self.serve_stale(alive))
-                    {
-                        return output;
-                    }
-                }
-                Waited::Lead(leader) => return self.lead(leader, load, standing).await,
-                Waited::LoadBeside(_permit) => return self.load_unleased(load, standing).await,
-            }
-        }
-    }
-
-    /// Loads for this caller alone, and fills if nobody else does.
-    async fn alone<F: Future<Output = O>>(
-        &self,
-        load: impl FnOnce() -> F,
-        standing: Option<Alive<ValueOf<O>>>,
-    ) -> O {
-        let grant = match self.obtain(|| 0, false).await {
-            Obtained::Entry(value, _) => match Self::hand_out(value) {
-                Some(output) => return output,
-                None => None,
-            },
-            Obtained::Grant(grant) => Some(grant),
-            Obtained::Nothing | Obtained::Stale => None,
-        };
-        let loaded = self.load(load, standing.as_ref().and_then(|alive| alive.known.clone())).await;
-        if let (Ok(value), Some(grant)) = (&loaded.payload, grant) {
-            self.fill(grant, value.as_deref(), &loaded.verdict, loaded.took).await;
-        }
-        match loaded.payload {
-            Ok(value) => Self::loaded(value),
-            Err(error) => self.fails(error, standing),
-        }
-    }
-
-    pub(super) async fn wait(&self, mut waiter: Waiter) -> Waited<O> {
-        let (arrival, beside) = (waiter.arrival(), waiter.beside());
-        let patience = self.plan.state.waits();
-        // Few load beside a flight at once, but nobody waits for a place for ever: the loads in front may hang.
-        let place =
-            || async { tokio::time::timeout(patience, beside.clone().acquire_owned()).await.ok()?.ok() };
-
-        let ending = tokio::select! {
-            biased;
-            ending = waiter.ending() => ending,
-            () = tokio::time::sleep(patience) => match waiter.overtake() {
-                Next::Lead(leader) => return Waited::Lead(leader),
-                Next::Enter => return Waited::EnterAgain(0),
-                Next::Full => tokio::select! {
-                    biased;
-                    ending = waiter.ending() => ending,
-                    permit = place() => return Waited::LoadBeside(permit),
-                },
-            },
-        };
-        match ending {
-            Ending::Landed(value, proof) => {
-                if self.takes(arrival, proof)
-                    && let Some(output) = Self::typed(value).and_then(Self::hand_out)
-                {
-                    return Waited::Took(output);
-                }
-                match proof {
-                    Proof::Load { filled: false } => Waited::EnterAgain(0),
-                    Proof::Load { filled: true } | Proof::Entry { .. } => Waited::LookAgain,
-                }
-            }
-            // One loader that fails or leaves says nothing about the next; two in a row do, and then nobody waits for
-            // another's loader, only for a place.
-            Ending::Lost(in_a_row) if in_a_row >= 2 => Waited::LoadBeside(place().await),
-            Ending::Lost(in_a_row) => Waited::EnterAgain(in_a_row),
-        }
-    }
-
-    fn takes(&self, arrival: Arrival, proof: Proof) -> bool {
-        let faults = self.core.settings.faults;
-        let loaded = matches!(proof, Proof::Load { .. });
-        may_take(arrival, proof)
-            || faults.joins_anytime
-            || (faults.joins_refused && loaded && arrival.stage == Stage::Loading)
-    }
-
-    fn typed(value: Shared) -> Option<Option<Arc<ValueOf<O>>>> {
-        match value {
-            None => Some(None),
-            Some(any) => any.downcast().ok().map(Some),
-        }
-    }
-
-    async fn lead<F: Future<Output = O>>(
-        &self,
-        leader: Leader,
-        load: impl FnOnce() -> F,
-        standing: Option<Alive<ValueOf<O>>>,
-    ) -> O {
-        let grant = match self.obtain(|| leader.asks(), standing.is_some()).await {
-            Obtained::Entry(value, asked) => {
-                if let Some(output) = Self::hand_out(value.clone()) {
-                    leader.lands(value.map(|value| value as _), Proof::Entry { asked });
-                    return output;
-                }
-                None
-            }
-            Obtained::Stale => match standing.and_then(|alive| self.serve_stale(alive)) {
-                Some(output) => return output,
-                None => return self.load_unleased(load, None).await,
-            },
-            Obtained::Grant(grant) => Some(grant),
-            Obtained::Nothing => {
-                // Nothing was awaited since the flight opened, or it was refused at once: let those who were woken
-                // together with this caller arrive while it is pending.
-                tokio::task::yield_now().await;
-                None
-            }
-        };
-        leader.reaches(Stage::Loading);
-        let loaded = self.load(load, standing.as_ref().and_then(|alive| alive.known.clone())).await;
-        let Loaded { payload, verdict, took } = loaded;
-        let value = match payload {
-            Ok(value) => value,
-            Err(error) => {
-                if let (true, Some(alive)) = (self.core.settings.faults.shares_stale, &standing) {
-                    let value = alive.value.clone().map(|value| value as _);
-                    leader.lands(value, Proof::Load { filled: true });
-                }
-                return self.fails(error, standing);
-            }
-        };
-        if verdict.is_tainted {
-            // Nobody may take it who would not have read the older value himself.
-            return Self::loaded(value);
-        }
-        let late = self.core.settings.faults.seals_late;
-        if !late {
-            leader.reaches(Stage::Sealed);
-        }
-        let filled = match grant {
-            Some(grant) => self.fill(grant, value.as_deref(), &verdict, took).await,
-            None => false,
-        };
-        leader.lands(value.clone().map(|value| value as _), Proof::Load { filled });
-        Self::loaded(value)
-    }
-
-    /// The value that was just loaded, in the type it was loaded in.
-    pub(super) fn loaded(value: Option<Arc<ValueOf<O>>>) -> O {
-        Self::hand_out(value).expect("a payload that was taken apart can be put together again")
-    }
-}
-
-pub(super) enum Waited<O> {
-    Took(O),
-    /// The flight ended with an entry that is not this caller's: one of its own may be there now.
-    LookAgain,
-    /// The flight ended without one; so many were lost in a row.
-    EnterAgain(u32),
-    /// The flight took too long: this caller leads the next.
-    Lead(Leader),
-    /// Load without waiting any longer; the permit bounds how many do.
-    LoadBeside(Option<tokio::sync::OwnedSemaphorePermit>),
 }

@@ -9,6 +9,7 @@ use super::Core;
 use super::ask::within;
 use crate::entry::{self, Header};
 use crate::error::{StoreError, StoreErrorKind, WriteError, WriteErrorKind};
+use crate::mode;
 use crate::scope::Writes;
 use crate::stampede::jittered;
 use crate::store::{ClearRequest, Cleared, MarkRequest, Marked, Origin, Put, Store};
@@ -44,6 +45,7 @@ impl Core {
         writes: Writes,
         origin: Origin,
     ) -> Result<Fenced, WriteError> {
+        mode::written(&writes.subjects);
         let Some(store) = self.store().filter(|_| !writes.subjects.is_empty()) else {
             return Ok(Fenced(None));
         };

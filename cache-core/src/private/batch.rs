@@ -40,7 +40,7 @@ impl<'c, K: Clone> BatchLookup<'c, K> {
         key: impl Fn(&mut Text, &K),
         tags: impl Fn(&mut Tags, &K),
     ) -> Self {
-        Self { cache, request: engine::batch_request(&cache.0, site, keys, limit, key, tags) }
+        Self { cache, request: engine::batch_request(&cache.0, cache.1, site, keys, limit, key, tags) }
     }
 
     /// Runs past the cache, because it is inside a transaction.

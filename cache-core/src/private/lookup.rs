@@ -26,7 +26,7 @@ impl<'c> Lookup<'c> {
         key: impl FnOnce(&mut Text),
         tags: impl FnOnce(&mut Tags),
     ) -> Self {
-        Self { cache, request: engine::request(&cache.0, site, key, tags) }
+        Self { cache, request: engine::request(&cache.0, cache.1, site, key, tags) }
     }
 
     /// Runs past the cache, because it is inside a transaction.

@@ -30,6 +30,7 @@ use crate::engine;
 pub use crate::engine::{Between, Fenced, Frame, Tags, ValueTags};
 pub use crate::error::WriteError;
 pub use crate::key::{KeyPart, Text};
+use crate::mode::Bypassed;
 pub use crate::output::{Aligned, Item, Output, Payload, ValueOf};
 pub use crate::policy::{Early, OnWait, Overrides, Sharing, Stampede};
 pub use crate::schema::{Cacheable, Schema, Walker};
@@ -57,6 +58,7 @@ pub async fn read<O: Output, F: Future<Output = O>>(
 /// Counts a read that runs past the cache because it is inside a transaction.
 pub fn bypassed(cache: &Cache, site: &'static ReadSite) {
     cache.0.site(site).counters.bypasses.add();
+    engine::tell_bypassed(&cache.0, site, Bypassed::Transaction, || None);
 }
 
 /// Whether reads from this source may see uncommitted changes.

@@ -48,6 +48,12 @@ pub enum Rule {
     UnknownStaysFenced,
     /// A savepoint that is rolled back leaves its subjects with the transaction.
     RollbackKeepsSubjects,
+    /// The memo of a request forgets what the request writes.
+    MemoForgetsWrites,
+    /// Loaders run outside of their caller's memo.
+    LoadersNeverLaunder,
+    /// No load waits for a load that waits for it. Without it: until somebody loses patience.
+    NoCircles,
 }
 
 impl Builder {
@@ -75,6 +81,9 @@ impl Builder {
             Rule::NoFenceNoCommit => &mut faults.commits_unfenced,
             Rule::UnknownStaysFenced => &mut faults.lifts_unknown,
             Rule::RollbackKeepsSubjects => &mut faults.forgets_subjects,
+            Rule::MemoForgetsWrites => &mut faults.remembers_written,
+            Rule::LoadersNeverLaunder => &mut faults.launders,
+            Rule::NoCircles => &mut faults.waits_in_circles,
         };
         *fault = true;
         self

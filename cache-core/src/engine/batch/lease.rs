@@ -9,8 +9,9 @@ use crate::engine::Core;
 use crate::engine::ask::within;
 use crate::engine::lease::{Force, Stamp};
 use crate::engine::load::{FIRST_PAUSE, LAST_PAUSE};
-use crate::flight::Leader;
+use crate::flight::{Leader, Load, Wait};
 use crate::freshness::{Proof, Stage};
+use crate::mode::{NotStored, Outcome};
 use crate::policy::{OnWait, Sharing};
 use crate::schema::Cacheable;
 use crate::stampede::Standing;
@@ -26,24 +27,30 @@ pub(super) struct Errand {
     is_due: bool,
     /// There if it may be filled.
     pub(super) stamp: Option<Stamp>,
+    /// What the first question is asked over.
+    first: Force,
     force: Force,
     healed: bool,
     asked: u64,
+    /// What others may wait for.
+    own: Load,
 }
 
 impl Errand {
-    pub(super) fn lead(place: usize, leader: Leader) -> Self {
-        Self { leader: Some(leader), ..Self::alone(place) }
+    /// For this caller alone, unless it has a leader.
+    pub(super) fn new(place: usize, first: Force, own: Load) -> Self {
+        let (leader, stamp) = (None, None);
+        Self { place, leader, is_due: false, stamp, first, force: first, healed: false, asked: 0, own }
     }
 
-    /// For this caller alone.
-    pub(super) fn alone(place: usize) -> Self {
-        Self { place, leader: None, is_due: false, stamp: None, force: Force::No, healed: false, asked: 0 }
+    /// For all who wait for this leader.
+    pub(super) fn led(self, leader: Leader) -> Self {
+        Self { leader: Some(leader), ..self }
     }
 
     /// Of an entry that stands.
-    pub(super) fn refresh(place: usize, force: Force) -> Self {
-        Self { is_due: true, force, ..Self::alone(place) }
+    pub(super) fn due(self) -> Self {
+        Self { is_due: true, ..self }
     }
 
     /// An entry that stands is refreshed by whoever has the lease; for anybody else there is nothing to load.
@@ -107,6 +114,7 @@ impl<V: Cacheable> Reading<'_, V> {
         let (core, counters, policy) = (self.core, &self.state.counters, self.state.policy());
         let may_wait =
             may_wait && policy.stampede.sharing == Sharing::Lease && policy.on_wait != OnWait::Load;
+        let mut _waits = Vec::new();
         let (mut pause, since, mut finished) = (FIRST_PAUSE, core.clock.monotonic(), Vec::new());
         let (mut to_ask, mut to_load) = (Vec::new(), Vec::new());
         for errand in errands {
@@ -121,6 +129,7 @@ impl<V: Cacheable> Reading<'_, V> {
                 match answer {
                     Err(_) => {
                         reader.degrades();
+                        reader.not_stored(NotStored::Degraded);
                         to_load.push(errand);
                     }
                     Ok(Leased::Granted { epoch, now, tags }) => {
@@ -131,7 +140,8 @@ impl<V: Cacheable> Reading<'_, V> {
                         to_load.push(errand);
                     }
                     Ok(Leased::Present(found)) => match reader.open(&found) {
-                        Some(alive) if alive.standing != Standing::IfError => {
+                        Ok(alive) if alive.standing != Standing::IfError => {
+                            reader.tell_hit(Outcome::Awaited, &alive);
                             if alive.standing == Standing::Stale {
                                 self.stale.insert(errand.place);
                             }
@@ -152,6 +162,7 @@ impl<V: Cacheable> Reading<'_, V> {
             again.extend(healed);
             for (errand, _) in fenced {
                 counters.fence_bypasses.add();
+                self.readers[errand.place].not_stored(NotStored::Fenced);
                 to_load.push(errand);
             }
             to_load.retain(Errand::is_of_use);
@@ -166,18 +177,44 @@ impl<V: Cacheable> Reading<'_, V> {
                 if is_over {
                     busy.iter().for_each(|_| counters.lease_waits_exceeded.add());
                 }
+                busy.iter().for_each(|errand| self.readers[errand.place].not_stored(NotStored::Busy));
                 to_load.append(&mut busy);
                 break;
             }
             if policy.on_wait == OnWait::Stale {
                 busy.retain(|errand| !self.stands(errand.place));
             }
+            if let Some(waits) = self.waits(&busy) {
+                _waits = waits;
+            } else {
+                to_load.append(&mut busy);
+                break;
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 3 / 2).min(LAST_PAUSE);
-            busy.iter_mut().for_each(|errand| errand.force = Force::No);
+            busy.iter_mut()
+                .for_each(|errand| errand.force = if errand.is_due { Force::No } else { errand.first });
             to_ask = busy;
         }
         to_load
+    }
+
+    /// Waits for the leases of these errands, which other loads of this process may hold; `None` if one of those waits for this
+    /// batch.
+    fn waits(&self, busy: &[Errand]) -> Option<Vec<Wait>> {
+        let mut all = Vec::new();
+        for errand in busy {
+            let reader = &self.readers[errand.place];
+            match errand.own.waits_for_lease(&reader.plan.key) {
+                Ok(waits) => all.extend(waits),
+                Err(_) if self.core.settings.faults.waits_in_circles => {}
+                Err(circle) => {
+                    reader.closes(&circle);
+                    return None;
+                }
+            }
+        }
+        Some(all)
     }
 
     /// Those of the fenced that may be asked for again, because all writers of their fences are finished.

@@ -56,7 +56,7 @@ impl<V: Cacheable> Reading<'_, V> {
             let Some((stamp, token)) = errand.stamp.as_ref().zip(held.token(errand.place)) else { continue };
             let lifetimes = reader.lifetimes(value.as_deref(), verdict);
             if let Some(blob) = reader.encode(stamp, value.as_deref(), (verdict, took), lifetimes) {
-                parcels.insert(errand.place, (stamp, token, blob, lifetimes[1]));
+                parcels.insert(errand.place, (stamp, token, blob, lifetimes[1], lifetimes[0]));
             }
         }
         let places = parcels.keys().copied().collect();
@@ -65,7 +65,7 @@ impl<V: Cacheable> Reading<'_, V> {
             Box::pin(async move {
                 let request = |place: &usize| {
                     let plan = self.readers[*place].plan;
-                    let (_, token, blob, ttl) = &parcels[place];
+                    let (_, token, blob, ttl, _) = &parcels[place];
                     FillRequest { key: &plan.key, tags: &plan.tags, token: *token, blob, ttl: *ttl }
                 };
                 let requests: Vec<_> = chunk.iter().map(request).collect();
@@ -79,7 +79,7 @@ impl<V: Cacheable> Reading<'_, V> {
                 Ok(filled) => {
                     // Stored or refused, the store has dropped the token.
                     held.forget(place);
-                    if reader.accepts(parcels[&place].0, &filled) {
+                    if reader.accepts(parcels[&place].0, &filled, parcels[&place].4) {
                         current.insert(place);
                     }
                 }

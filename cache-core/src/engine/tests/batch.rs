@@ -1,6 +1,7 @@
 //! Many keys in one call, on a table of rows.
 
 mod answers;
+mod calls;
 mod flights;
 mod races;
 mod shop;

@@ -379,3 +379,17 @@ fn a_name_that_no_tag_of_the_namespace_has_is_none() {
         assert_eq!(named(strange), None, "{strange}");
     }
 }
+
+#[tokio::test]
+async fn a_memo_forgets_a_value_when_its_request_writes_a_tag_that_only_the_value_names() {
+    let world = World::new();
+    let a = world.instance();
+    a.commit(row(2, 1));
+    let seen = crate::memo(async {
+        assert_eq!((a.article().await, a.article().await), (Some((2, 1)), Some((2, 1))));
+        a.rename(5).await;
+        a.article().await
+    });
+    assert_eq!(seen.await, Some((2, 5)));
+    assert_eq!(a.cache.stats().total().memoized, 1);
+}

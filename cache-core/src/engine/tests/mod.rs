@@ -1,11 +1,15 @@
 //! The engine on the memory store, by scripted interleavings. Each rule has a control that fails without it.
 
 mod batch;
+mod calls;
 mod degrade;
 mod entries;
 mod flights;
 mod learned;
+mod memo;
 mod mixups;
+mod nesting;
+mod readers;
 mod shards;
 mod writes;
 
