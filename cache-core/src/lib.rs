@@ -39,6 +39,7 @@ pub mod subject;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 pub mod time;
+pub mod warm;
 
 pub use backend::memory::MemoryStore;
 #[cfg(feature = "redis")]
@@ -52,3 +53,4 @@ pub use mode::{Bypassed, Explained, Explanation, Miss, Mode, NotStored, Outcome,
 pub use mode::{bypass, explain, memo, peek, refresh};
 pub use schema::Cacheable;
 pub use scope::{ReadSource, WriteScope};
+pub use warm::{Warmed, warmed};

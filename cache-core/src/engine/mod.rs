@@ -12,6 +12,7 @@ mod lease;
 mod load;
 mod put;
 mod read;
+mod turn;
 mod write;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ pub use hint::{Between, Frame, ValueTags};
 pub(crate) use put::put;
 pub use read::Tags;
 pub(crate) use read::{Request, read, request};
+pub(crate) use turn::Turn;
 pub use write::Fenced;
 
 use crate::advice::Watch;

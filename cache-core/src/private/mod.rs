@@ -38,6 +38,7 @@ pub use crate::scope::{Expected, FromWriteError, OpenScope, ReadSource, Recordin
 pub use crate::site::{Coverage, Location, ReadSite, Site, WriteSite};
 pub use crate::store::BoxFuture;
 pub use crate::subject::{Kind, Subject};
+pub use crate::warm::{Warmed, warmed};
 
 /// The cache of a holder.
 pub fn cache_of<C: AsRef<Cache> + ?Sized>(holder: &C) -> &Cache {

@@ -5,6 +5,7 @@ mod batch;
 mod body;
 mod name;
 mod read;
+mod warm;
 mod write;
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -13,7 +14,7 @@ use syn::{DeriveInput, Path};
 
 use crate::fallback::fallback;
 use crate::function::Function;
-pub(crate) use read::read;
+pub(crate) use warm::read;
 pub(crate) use write::write;
 
 /// Parses the function, expands the attribute, and keeps the function on a mistake.

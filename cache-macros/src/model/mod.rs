@@ -7,6 +7,7 @@ mod policy;
 mod read;
 mod source;
 mod subject;
+mod warm;
 mod write;
 
 pub(crate) use batch::{Batch, Form};

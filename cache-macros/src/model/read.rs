@@ -38,6 +38,7 @@ const KNOWN: Known = Known {
         "on",
         "cache",
         "version",
+        "warm",
         "batch",
         "batch_limit",
         "crate",
@@ -54,6 +55,8 @@ pub(crate) struct Read {
     pub(crate) on: Option<Ident>,
     pub(crate) policy: Policy,
     pub(crate) version: u32,
+    /// The name of the companion that warms its entry.
+    pub(crate) warm: Option<Ident>,
     /// The value's type as text.
     pub(crate) value: String,
     /// What the value is wrapped in, outermost first, as far as it is a supported order.
@@ -146,6 +149,7 @@ impl Read {
         }
 
         let version = options.one("version").and_then(|value| mistakes.take(version(value))).unwrap_or(0);
+        let warm = mistakes.take(super::warm::companion(options.one("warm"), function)).flatten();
         let on = on.map(|param| param.ident.clone());
         let (written, mut value) = function::unwrap(&function.output);
         if many.is_some() {
@@ -154,7 +158,7 @@ impl Read {
         let policy = Policy::new(&options, function, &written, &mut mistakes);
         let whole = match (cache, key) {
             (Some(cache), Some(key)) => {
-                Some(Self { krate, cache, key, tags, on, policy, version, value, written, batch: many })
+                Some(Self { krate, cache, key, tags, on, policy, version, warm, value, written, batch: many })
             }
             _ => None,
         };
