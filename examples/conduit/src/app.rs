@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use cache_core::error::BuildError;
 use cache_core::store::Store;
+use cache_core::warm::{Gate, Progress};
 use cache_core::{Cache, RedisStore};
 use cache_sqlx::PgTx;
 use sqlx::PgPool;
@@ -18,6 +19,7 @@ use crate::http;
 use crate::password::{PasswordError, Passwords};
 use crate::repo::{Articles, Comments, Favorites, Follows, Tags, Users};
 use crate::token::Tokens;
+use crate::warm::{WarmOptions, Warmable, Warmer};
 
 /// What every handler sees.
 pub(crate) struct Conduit {
@@ -31,12 +33,18 @@ pub(crate) struct Conduit {
     pub(crate) tags: Tags,
     pub(crate) tokens: Tokens,
     pub(crate) passwords: Passwords,
+    /// Opens when what is warmed at start is warm.
+    pub(crate) gate: Gate,
 }
 
 impl Conduit {
     /// The one place a transaction begins. While one is open nothing else is asked of the pool.
     pub(crate) async fn begin(&self) -> sqlx::Result<PgTx<'static>> {
         cache_sqlx::begin(&self.cache, &self.pool).await
+    }
+
+    fn warmer(&self) -> Warmer<'_> {
+        Warmer { cache: &self.cache, pool: &self.pool, articles: &self.articles, users: &self.users }
     }
 }
 
@@ -90,11 +98,16 @@ impl App {
             tags: Tags::new(cache.clone(), pool.clone()),
             tokens,
             passwords,
+            gate: cache.gate(),
             cache,
             pool,
         };
         let database = format!("PostgreSQL {version} at {place}");
-        Ok(Self { conduit: Arc::new(conduit), database, store })
+        let conduit = Arc::new(conduit);
+        if config.warm_at_start {
+            warm_at_start(&conduit);
+        }
+        Ok(Self { conduit, database, store })
     }
 
     /// What it runs on, for people; without credentials.
@@ -110,6 +123,16 @@ impl App {
     /// The cache, for its counters.
     pub fn cache(&self) -> &Cache {
         &self.conduit.cache
+    }
+
+    /// Fills the cache with all rows of a set.
+    pub async fn warm(
+        &self,
+        set: Warmable,
+        options: &WarmOptions,
+        listener: impl FnMut(&Progress) + Send,
+    ) -> sqlx::Result<Progress> {
+        self.conduit.warmer().warm(set, options, None, listener).await
     }
 
     /// Every endpoint, to serve or to call in process.
@@ -132,6 +155,20 @@ impl App {
     pub async fn close(self) {
         self.conduit.pool.close().await;
     }
+}
+
+/// Warms everything behind the gate that the health endpoint asks. It ends with the process: nothing is left half done.
+fn warm_at_start(conduit: &Arc<Conduit>) {
+    let sets = Warmable::ALL.map(|set| (set, conduit.gate.set(&set.to_string())));
+    let conduit = Arc::clone(conduit);
+    tokio::spawn(async move {
+        for (set, gate) in sets {
+            let options = WarmOptions::default();
+            if let Err(error) = conduit.warmer().warm(set, &options, Some(gate), |_| {}).await {
+                tracing::warn!(%error, "the {set} cannot be warmed");
+            }
+        }
+    });
 }
 
 /// The cache of these options, and where it keeps its entries.

@@ -1,8 +1,8 @@
 //! What can be chosen from outside, and what is chosen otherwise.
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::PasswordCost;
+use crate::{PasswordCost, WarmOptions};
 
 /// The RealWorld ("Conduit") backend: users, articles, comments, favourites and feeds over HTTP and Postgres.
 #[derive(Clone, Debug, Parser)]
@@ -41,9 +41,24 @@ pub struct Config {
     #[arg(long, env = "JWT_SECRET", hide_env_values = true, value_name = "SECRET")]
     pub jwt_secret: Option<String>,
 
+    /// Fill the cache at start; until that is done, /health answers 503
+    #[arg(long, env = "WARM_AT_START")]
+    pub warm_at_start: bool,
+
+    /// What to do in place of serving
+    #[command(subcommand)]
+    pub task: Option<Task>,
+
     /// What hashing a password costs. Not a command-line option: only tests have a reason to lower it.
     #[arg(skip)]
     pub password_cost: PasswordCost,
+}
+
+/// What can be done in place of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Task {
+    /// Fill the cache with all articles and profiles, and end
+    Warm(WarmOptions),
 }
 
 /// Whether reads go through the cache.
@@ -65,6 +80,14 @@ mod tests {
         assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 3000));
         assert_eq!(config.cache, CacheSwitch::On);
         assert_eq!(config.password_cost, PasswordCost::Recommended);
+    }
+
+    #[test]
+    fn warming_is_a_task_with_options_of_its_own() {
+        let config = Config::try_parse_from(["conduit", "warm", "articles", "--from", "7"]).unwrap();
+        let Some(Task::Warm(options)) = config.task else { panic!("{config:?}") };
+        assert_eq!((options.from, options.concurrency, options.rate), (7, 4, None));
+        assert_eq!(options.sets, [crate::Warmable::Articles]);
     }
 
     #[test]

@@ -10,7 +10,9 @@ mod password;
 pub mod repo;
 mod slug;
 mod token;
+mod warm;
 
 pub use app::{App, StartError};
-pub use config::{CacheSwitch, Config};
+pub use config::{CacheSwitch, Config, Task};
 pub use password::PasswordCost;
+pub use warm::{WarmOptions, Warmable};

@@ -1,12 +1,13 @@
 //! Runs Conduit: reads the options, starts the application, serves until it is told to stop.
 
+mod bar;
 mod servers;
 
 use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
-use conduit::{App, Config};
+use conduit::{App, Config, Task};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
@@ -26,9 +27,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run(mut config: Config) -> Result<(), Box<dyn Error>> {
-    let listener = TcpListener::bind((config.host.as_str(), config.port))
-        .await
-        .map_err(|error| format!("cannot listen on {}:{}: {error}", config.host, config.port))?;
+    let task = config.task.take();
+    let listener = match task {
+        Some(_) => None,
+        None => Some(
+            TcpListener::bind((config.host.as_str(), config.port))
+                .await
+                .map_err(|error| format!("cannot listen on {}:{}: {error}", config.host, config.port))?,
+        ),
+    };
     // From here on a signal is a request to stop, also while starting.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -41,6 +48,12 @@ async fn run(mut config: Config) -> Result<(), Box<dyn Error>> {
     let (config, servers) =
         spawn_blocking(move || Servers::complete(&mut config).map(|servers| (config, servers))).await??;
     let app = App::start(config).await?;
+    let Some(listener) = listener else {
+        let Some(Task::Warm(options)) = task else { return Ok(()) };
+        let warmed = bar::warm(&app, &options, stop).await;
+        app.close().await;
+        return warmed;
+    };
     println!("conduit listens on http://{}/api", listener.local_addr()?);
     println!("  database  {}{}", app.database(), servers.about_database());
     match app.store() {

@@ -18,14 +18,15 @@ mod view;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::Uri;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
 use axum::routing::{delete, get, post};
 use tower_http::cors::CorsLayer;
 
 use crate::app::Conduit;
 use error::ApiError;
 
-/// Every endpoint, below `/api`.
+/// Every endpoint, below `/api`; and `/health`, for whoever sends requests here.
 pub(crate) fn router(conduit: Arc<Conduit>) -> Router {
     let api = Router::new()
         .route("/users", post(users::register))
@@ -42,8 +43,16 @@ pub(crate) fn router(conduit: Arc<Conduit>) -> Router {
         .route("/tags", get(tags::list));
     Router::new()
         .nest("/api", api)
+        .route("/health", get(health))
         .fallback(|_: Uri| async { ApiError::NotFound("path") })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(CorsLayer::permissive())
         .with_state(conduit)
+}
+
+/// Whether this instance should be sent requests: not until what is warmed at start is warm.
+async fn health(State(conduit): State<Arc<Conduit>>) -> (StatusCode, String) {
+    let readiness = conduit.gate.readiness();
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, readiness.to_string())
 }

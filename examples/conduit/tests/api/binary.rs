@@ -4,10 +4,18 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-const VARIABLES: [&str; 7] =
-    ["DATABASE_URL", "REDIS_URL", "CACHE", "CACHE_NAMESPACE", "PORT", "CONDUIT_HOST", "JWT_SECRET"];
+const VARIABLES: [&str; 8] = [
+    "DATABASE_URL",
+    "REDIS_URL",
+    "CACHE",
+    "CACHE_NAMESPACE",
+    "PORT",
+    "CONDUIT_HOST",
+    "JWT_SECRET",
+    "WARM_AT_START",
+];
 
-fn conduit() -> Command {
+pub(crate) fn conduit() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conduit"));
     for name in VARIABLES {
         command.env_remove(name);
@@ -33,7 +41,7 @@ fn tell(child: &Child, signal: &str) {
 }
 
 /// Starts an instance on a free port; returns it with its output and its address.
-fn started(command: &mut Command) -> (Child, BufReader<ChildStdout>, String) {
+pub(crate) fn started(command: &mut Command) -> (Child, BufReader<ChildStdout>, String) {
     let mut child = command.env("PORT", "0").stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let listens = line(&mut output);

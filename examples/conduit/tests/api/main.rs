@@ -15,3 +15,4 @@ mod requests;
 mod rows;
 mod tags;
 mod users;
+mod warming;

@@ -188,6 +188,8 @@ fn config(
         port: 0,
         database_connections: connections,
         jwt_secret: Some("the same for all instances".to_owned()),
+        warm_at_start: false,
+        task: None,
         password_cost: PasswordCost::Least,
     }
 }
