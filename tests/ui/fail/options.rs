@@ -45,4 +45,14 @@ async fn the_same_key_twice(cache: &Cache, id: i64) -> Result<(), cache_core::Wr
 #[invalidates()]
 async fn nothing(cache: &Cache, id: i64) -> Result<(), cache_core::WriteError> { Ok(()) }
 
+struct Repo { cache: Cache }
+
+impl Repo {
+    #[cached(key = "warm:<id>", ttl = "1h", warm = "yes")]
+    pub async fn warm_by_a_word(&self, id: i64) -> i64 { id }
+}
+
+#[cached(key = "warm:<id>", ttl = "1h", warm = true)]
+pub async fn warm_beside_a_free_function(cache: &Cache, id: i64) -> i64 { id }
+
 fn main() {}
