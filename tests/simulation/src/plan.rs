@@ -87,7 +87,8 @@ pub struct Plan {
     pub probes: bool,
 }
 
-const SHAPES: [Shape; 19] = [
+const SHAPES: [Shape; 20] = [
+    Shape::Unfenced,
     Shape::Lapsing,
     Shape::Lapsing,
     Shape::Lapsing,
@@ -121,7 +122,7 @@ impl Plan {
         let is_focused = matches!(shape, Shape::Heirs | Shape::Lagging | Shape::Unfenced);
         let is_varied = match shape {
             Shape::Lapsing => true,
-            _ if is_focused => rng.u8(..4) == 0,
+            _ if is_focused => rng.u8(..8) == 0,
             _ => rng.bool(),
         };
         let count = if is_focused { rng.usize(16..=30) } else { rng.usize(8..=20) };

@@ -112,7 +112,7 @@ pub const MUTATIONS: &[Mutation] = &[
         "stale-is-own",
         "if a load fails, its waiters take its leader's stale value",
         &[Engine(Rule::StaleIsOwn)],
-        4_000,
+        20_000,
     ),
     rule("tags-before-load", "tag generation read after the load", &[Engine(Rule::TagsBeforeLoad)], 4_000),
     rule("healers-asked", "fences are lifted by age", &[Engine(Rule::HealersAsked)], 4_000),

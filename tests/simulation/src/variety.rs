@@ -182,13 +182,20 @@ pub struct Pairs(pub BTreeSet<[&'static str; 2]>);
 
 impl Pairs {
     /// A function was called under this choice.
-    pub fn add(&mut self, choice: Choice, function: Function) {
+    fn add(&mut self, choice: Choice, function: Function) {
         let names = choice.names(function);
         for (place, one) in names.iter().enumerate() {
             for other in &names[place + 1..] {
                 self.0.insert([one.min(other), one.max(other)]);
             }
         }
+    }
+
+    /// Those of these calls.
+    pub fn of(called: &BTreeSet<(Choice, Function)>) -> Self {
+        let mut pairs = Self::default();
+        called.iter().for_each(|(choice, function)| pairs.add(*choice, *function));
+        pairs
     }
 
     /// Every pair that can be run.

@@ -30,10 +30,8 @@ fn every_promise_is_kept_over_twenty_thousand_seeds_in_which_everything_happens(
     // A simulation that does nothing finds nothing.
     let missing: Vec<_> = batch.counts.iter().filter(|(_, count)| *count < 20).collect();
     assert!(missing.is_empty(), "hardly ever: {missing:?}");
-    let mut pairs = Pairs::default();
-    batch.called.iter().for_each(|(choice, function)| pairs.add(*choice, *function));
-    let possible = Pairs::possible();
-    let missing: Vec<_> = possible.0.difference(&pairs.0).collect();
+    let (run, possible) = (Pairs::of(&batch.called), Pairs::possible());
+    let missing: Vec<_> = possible.0.difference(&run.0).collect();
     assert!(missing.is_empty(), "never together: {missing:?}");
 }
 

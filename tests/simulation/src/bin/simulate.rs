@@ -1,5 +1,6 @@
 //! `cargo xtask simulate`; `--help` says what it does.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -9,6 +10,7 @@ use cache_simulation::batch;
 use cache_simulation::options::{HELP, Options, Request, parse};
 use cache_simulation::rules::MUTATIONS;
 use cache_simulation::run::{Outcome, Told, run};
+use cache_simulation::variety::{Choice, Pairs};
 
 /// Broken promises, or a rule that nobody missed.
 const BROKEN: u8 = 1;
@@ -91,6 +93,15 @@ fn judge(options: &Options) -> Result<ExitCode, String> {
     for (name, count) in batch.counts.iter() {
         text.push_str(&format!("{:<24} {count:>12}\n", name.replace('_', " ")));
     }
+    let (met, possible) = (Pairs::of(&batch.called), Pairs::possible());
+    let choices: BTreeSet<_> = batch.called.iter().map(|(choice, _)| choice).collect();
+    text.push_str(&format!(
+        "{} of {} combinations of options, {} of {} pairs\n",
+        choices.len(),
+        Choice::all().count(),
+        met.0.len(),
+        possible.0.len()
+    ));
     let (seeds, rate) = (batch.seeds, rate(batch.seeds, time));
     text.push_str(&format!("{seeds} seeds in {:.1} s, {rate:.0} a second\n", time.as_secs_f64()));
     told(&text)?;
