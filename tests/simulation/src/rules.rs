@@ -125,7 +125,7 @@ pub const MUTATIONS: &[Mutation] = &[
         "unknown-stays-fenced",
         "an unknown COMMIT lifts its fence",
         &[Engine(Rule::UnknownStaysFenced)],
-        4_000,
+        20_000,
     ),
     rule(
         "rollback-keeps-subjects",
