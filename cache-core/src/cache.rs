@@ -12,7 +12,7 @@ pub use reader::{Arguments, IntoArguments, Loader, Reader, Terms};
 
 use crate::advice::Advice;
 use crate::engine::{Core, Fenced};
-use crate::error::{BuildError, WriteError};
+use crate::error::{BuildError, StoreError, WriteError};
 use crate::heal::Healer;
 use crate::key::Namespace;
 use crate::mode::Mode;
@@ -112,6 +112,18 @@ impl Cache {
     /// themselves; call it at start in a process that only reads.
     pub fn heal_with(&self, healer: Arc<dyn Healer>) {
         self.0.healing.add(healer);
+    }
+
+    /// Makes every entry of the namespace worthless, in time that does not depend on how many there are. A read that begins after it
+    /// has returned `Ok` is answered with nothing from before, on every instance; loads that are under way store nothing that is
+    /// served. With Redis it takes 1.2 s: that long, others may not have noticed.
+    ///
+    /// Writes need no clear; it is for what changed behind their back, such as a restored backup.
+    ///
+    /// # Errors
+    /// What is not cleared, or not known to be, and why: clear again. What was reached is cleared all the same.
+    pub async fn clear(&self) -> Result<(), StoreError> {
+        self.0.clear().await
     }
 
     /// An empty recording for a transaction that is about to begin. For authors of scopes such as `cache_sqlx::CacheTx`.

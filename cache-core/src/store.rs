@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::error::StoreError;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::key::Namespace;
 pub use crate::subject::TagStamp;
 use crate::subject::{EntryKey, Epoch, Subject, Token, WriterId};
 use crate::time::StoreTime;
@@ -292,6 +293,14 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// As [`release`](Self::release) for each.
     fn release_many<'a>(&'a self, leases: &'a [(EntryKey, Token)]) -> Answers<'a, ()> {
         side_by_side(leases, |(key, token)| self.release(key, *token))
+    }
+
+    /// Makes all entries of a namespace worthless, whatever their number: from some moment on, their epoch is no answer's any more.
+    /// `Ok` tells how long after the answer that moment is, at most, for everybody who uses the store. An error says what may
+    /// still be there. Leases and fences of writes stay; what is filled under a lease from before is worthless, too.
+    fn clear_namespace<'a>(&'a self, _namespace: &'a Namespace, _seed: u64) -> StoreResult<'a, Duration> {
+        let words = "this store cannot clear a namespace";
+        Box::pin(std::future::ready(Err(StoreError::new(StoreErrorKind::Rejected, words))))
     }
 
     /// Which part of the store holds a subject, as far as is known now. Parts are rested one by one when they do not answer, so

@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::entry;
+use crate::key::Namespace;
 use crate::store::{
     ClearRequest, Cleared, Fence, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked,
     Origin, Store, StoreResult,
@@ -38,6 +40,8 @@ struct State {
     generations: u64,
     subjects: HashMap<Box<str>, Slot>,
     tags: HashMap<Box<str>, TagSlot>,
+    /// Of namespaces that were cleared.
+    cleared: HashMap<Box<str>, Generation>,
 }
 
 #[derive(Default)]
@@ -129,6 +133,13 @@ impl State {
         Generation(xxh3_64_with_seed(&self.generations.to_le_bytes(), seed))
     }
 
+    /// The epoch of a subject's entries: that of its namespace since it was cleared.
+    fn epoch_of(&self, subject: &Subject) -> Epoch {
+        let namespace = subject.name().split([':', '#']).next().unwrap_or_default();
+        let turned = |generation: &Generation| xxh3_64_with_seed(&generation.0.to_le_bytes(), self.epoch.0);
+        self.cleared.get(namespace).map_or(self.epoch, |generation| Epoch(turned(generation)))
+    }
+
     fn stamp(&self, tag: &Subject, now: StoreTime) -> TagStamp {
         let kept = self.tags.get(tag.name()).and_then(|slot| slot.generation);
         TagStamp {
@@ -145,7 +156,7 @@ impl State {
         let slot = self.subjects.get(key.subject.name());
         let value = slot.and_then(|slot| slot.values.get(&key.field)).filter(|(_, until)| *until > now);
         Found {
-            epoch: self.epoch,
+            epoch: self.epoch_of(&key.subject),
             now,
             blob: value.map(|(blob, _)| blob.clone()),
             tags: self.stamps(tags, now),
@@ -252,6 +263,13 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(self.lift_fences(&request))))
     }
 
+    fn clear_namespace<'a>(&'a self, namespace: &'a Namespace, seed: u64) -> StoreResult<'a, Duration> {
+        let mut state = self.lock();
+        let generation = state.new_generation(seed);
+        state.cleared.insert(namespace.as_str().into(), generation);
+        Box::pin(std::future::ready(Ok(Duration::ZERO)))
+    }
+
     fn describe(&self) -> String {
         "memory of this process".into()
     }
@@ -275,7 +293,7 @@ impl MemoryStore {
         }
         let found = state.found(request.key, request.tags, now);
         let current = found.blob.as_deref().and_then(|blob| blob.get(entry::EPOCH))
-            == Some(&state.epoch.0.to_le_bytes());
+            == Some(&found.epoch.0.to_le_bytes());
         let is_meant =
             request.over.is_none_or(|over| found.blob.as_deref().and_then(entry::mark_of) == Some(over));
         if current && !(request.force && is_meant) {
@@ -302,7 +320,7 @@ impl MemoryStore {
             state.store(request.key, request.blob.clone(), now.after(request.ttl));
             state.make_room(self.shared.capacity, now);
         }
-        Filled { epoch: state.epoch, stored, tags: state.stamps(request.tags, now) }
+        Filled { epoch: state.epoch_of(&request.key.subject), stored, tags: state.stamps(request.tags, now) }
     }
 
     fn set_fences(&self, request: &MarkRequest<'_>) -> Marked {
@@ -327,7 +345,11 @@ impl MemoryStore {
             let fence = Standing { origin: request.origin.clone(), since: now, solo };
             fences.entry(request.writer).or_insert(fence);
         }
-        Marked { epochs: vec![state.epoch; request.subjects.len()], now }
+        let epoch = |subject: &Subject| match subject.kind() {
+            Kind::Entity => state.epoch_of(subject),
+            Kind::Tag => state.epoch,
+        };
+        Marked { epochs: request.subjects.iter().map(epoch).collect(), now }
     }
 
     fn lift_fences(&self, request: &ClearRequest<'_>) -> Cleared {
@@ -346,7 +368,7 @@ impl MemoryStore {
                 state.drop_entries(subject.name());
             }
             for put in request.puts.iter().filter(|put| put.key.subject == *subject) {
-                if alone && !others && put.epoch == state.epoch {
+                if alone && !others && put.epoch == state.epoch_of(subject) {
                     state.store(&put.key, put.blob.clone(), now.after(put.ttl));
                     installed += 1;
                 }

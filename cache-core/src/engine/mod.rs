@@ -5,6 +5,7 @@ mod ask;
 mod batch;
 mod behind;
 mod call;
+mod clear;
 mod heal;
 mod hint;
 mod join;
@@ -101,6 +102,8 @@ pub(crate) struct Faults {
     pub(crate) reads_tags_late: bool,
     /// Entries are stored although their values name tags that nobody had asked about.
     pub(crate) fills_beyond_hint: bool,
+    /// A clear of a namespace returns before everybody has noticed.
+    pub(crate) clears_unnoticed: bool,
     /// Every fence that is old enough to be asked about is lifted.
     pub(crate) heals_by_age: bool,
     /// A write returns as if its clear had been confirmed.

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
 use crate::error::{StoreError, StoreErrorKind};
+use crate::key::Namespace;
 use crate::store::{
     Answers, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
     MarkRequest, Marked, Shard, Store, StoreResult,
@@ -27,6 +29,7 @@ pub enum Command {
     LeaseMany,
     FillMany,
     ReleaseMany,
+    ClearNamespace,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -233,6 +236,7 @@ commands! {
         release: Release(key: &'a EntryKey, token: Token) -> ();
         mark: Mark(request: MarkRequest<'a>) -> Marked;
         clear: Clear(request: ClearRequest<'a>) -> Cleared;
+        clear_namespace: ClearNamespace(namespace: &'a Namespace, seed: u64) -> Duration;
     }
     many {
         get_many: GetMany(GetRequest<'a>) -> Found;

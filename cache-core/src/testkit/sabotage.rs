@@ -32,6 +32,8 @@ pub enum Rule {
     TagsBeforeLoad,
     /// A value is stored only if all tags that it names were asked about before the load. Without it: under those that were.
     WithinHint,
+    /// A namespace is cleared when nobody is answered with what was there any more. Without it: when the store has confirmed it.
+    NoticedClear,
     /// A fence with an origin is lifted only on the word of its database. Without it: when it is old enough to be asked about.
     HealersAsked,
     /// A write returns only when the store confirmed its clear.
@@ -72,6 +74,7 @@ impl Builder {
             Rule::WithinHint => &mut faults.fills_beyond_hint,
             Rule::LeaseBeforeRenewal => &mut faults.renews_by_set,
             Rule::StaleIsOwn => &mut faults.shares_stale,
+            Rule::NoticedClear => &mut faults.clears_unnoticed,
             Rule::TagsBeforeLoad => &mut faults.reads_tags_late,
             Rule::HealersAsked => &mut faults.heals_by_age,
             Rule::ConfirmedClear => &mut faults.clears_unconfirmed,

@@ -1,6 +1,7 @@
 //! Two instances over one real Redis and one real Postgres: every kind of write is seen by the next read, and every known
 //! race is played step by step, on the product and on the naive cache that loses it.
 
+mod clear;
 mod crashes;
 mod dropped;
 mod gates;

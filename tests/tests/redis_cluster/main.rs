@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod app;
+mod clear;
 mod failover;
 mod migration;
 mod order;

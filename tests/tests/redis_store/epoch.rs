@@ -86,7 +86,7 @@ async fn a_first_replica_begins_a_new_epoch_on_a_living_master() {
     let trial = Trial::new(&store);
     let user = trial.entry("user:1");
     trial.filled(&user, "Ann").await;
-    let before = trial.get(&user, &[]).await.epoch;
+    let before = look(&store).await.unwrap().epoch;
 
     let port = redis.address().port().to_string();
     let _replica = Redis::options().args(["--replicaof", "127.0.0.1", &port]).start().unwrap();

@@ -1,15 +1,19 @@
-//! The six commands in the words of Redis. Refuses to know which server has what: see [`super::nodes`].
+//! The commands in the words of Redis. Refuses to know which server has what: see [`super::nodes`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::error::rejected;
 use super::link::Step;
 use super::nodes::Nodes;
+use super::parts::{self, Sight, Stamp};
 use super::reply::{self, Answer, Gate, is_torn};
-use super::send::{Done, Job, Reach};
+use super::send::{Done, Job, Reach, all};
 use super::words::{keys, lifetime, on_part, read_generation, token_text, writers};
 use super::{script, torn};
 use crate::error::StoreError;
 use crate::store::{
-    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Put,
+    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Put, Shard,
 };
 use crate::subject::{EntryKey, Epoch, Kind, Subject, TagStamp, Token};
 use crate::time::StoreTime;
@@ -40,12 +44,12 @@ pub(super) fn lease_tag<'a>(request: &LeaseRequest<'a>, tag: &'a Subject) -> Job
 }
 
 /// The entry's part of LEASE.
-pub(super) fn lease_entry<'a>(request: &LeaseRequest<'a>) -> Job<'a> {
+pub(super) fn lease_entry<'a>(request: &LeaseRequest<'a>, stamp: Stamp) -> Job<'a> {
     let LeaseRequest { key, token, duration, force, over, finished, .. } = *request;
     Job::new(&key.subject, move |epoch| {
         Step::script(&script::LEASE, &keys(&key.subject, ['v', 'l', 'c']), |cmd| {
             cmd.arg(key.field_text()).arg(token_text(token)).arg(lifetime(duration));
-            cmd.arg(&epoch.0.to_le_bytes()[..]).arg(u8::from(force));
+            cmd.arg(&stamp.fold(epoch).0.to_le_bytes()[..]).arg(u8::from(force));
             cmd.arg(over.as_ref().map_or(&[][..], |over| &over[..]));
             writers(cmd, finished);
         })
@@ -92,29 +96,44 @@ fn stamps(done: impl Iterator<Item = Done>) -> Result<Vec<TagStamp>, StoreError>
 pub(super) async fn get(nodes: &Nodes, key: &EntryKey, tags: &[Subject]) -> Result<Found, StoreError> {
     let mut read = on_part("HGET", &key.subject, 'v');
     read.arg(key.field_text());
+    let sight = nodes.sight(&key.subject);
     // The usual read is one command on one connection that is there.
     if tags.is_empty()
+        && let (Some(stamp), false) = (sight.stamp, sight.asks)
         && let Ok(link) = nodes.link(&key.subject)
     {
         let reply = link.send(&read).await?;
         if !reply::is_moved(&reply) {
             let blob = reply::blob(reply)?;
-            return Ok(Found { epoch: link.epoch, now: link.now(), blob, tags: Vec::new() });
+            let epoch = stamp.fold(link.epoch);
+            return Ok(Found { epoch, now: link.now(), blob, tags: Vec::new() });
         }
     }
     let mut jobs = vec![read_entry(key)];
     jobs.extend(generations(tags));
-    let mut done = nodes.run(&jobs, Reach::All).await?.into_iter();
+    jobs.extend(sight.asks.then(|| sight.question()));
+    let mut done = nodes.run(&jobs, Reach::All).await?;
+    let stamp = match (sight.asks, sight.stamp) {
+        (false, Some(stamp)) => Some(stamp),
+        _ => match sight.answered(done.pop().ok_or_else(unanswered)?)? {
+            Some(stamp) => Some(stamp),
+            // A server that refuses writes cannot make it. It reads, and nothing there counts.
+            None => nodes.made(&sight).await.ok(),
+        },
+    };
+    let mut done = done.into_iter();
     let Some(Done { value, link, .. }) = done.next() else { return Err(unanswered()) };
-    Ok(Found { epoch: link.epoch, now: link.now(), blob: reply::blob(value)?, tags: stamps(done)? })
+    let epoch = stamp.map_or_else(|| nodes.parts.nobodys(), |stamp| stamp.fold(link.epoch));
+    Ok(Found { epoch, now: link.now(), blob: reply::blob(value)?, tags: stamps(done)? })
 }
 
 pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<Leased, StoreError> {
     let LeaseRequest { key, tags, token, .. } = *request;
+    let stamp = nodes.stamp(&key.subject).await?;
     // On several servers the tags are read while the token is granted, in no order. Both come before the load, and that is
     // what counts: a token that is granted under a fenced tag is given back.
     let mut jobs: Vec<Job<'_>> = tags.iter().map(|tag| lease_tag(request, tag)).collect();
-    jobs.push(lease_entry(request));
+    jobs.push(lease_entry(request, stamp));
     let done = nodes.run(&jobs, Reach::All).await?;
 
     let (mut fences, mut stamps, mut granted) = (Vec::new(), Vec::with_capacity(tags.len()), None);
@@ -130,7 +149,7 @@ pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<L
                 let generation = answer.value.as_deref().and_then(reply::generation);
                 stamps.push(TagStamp { epoch: link.epoch, generation });
             }
-            Gate::Open(answer) => granted = Some((answer, link.epoch)),
+            Gate::Open(answer) => granted = Some((answer, stamp.fold(link.epoch))),
         }
     }
     if !fences.is_empty() || !migrating.is_empty() {
@@ -149,6 +168,8 @@ pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<L
 
 pub(super) async fn fill(nodes: &Nodes, request: &FillRequest<'_>) -> Result<Filled, StoreError> {
     let FillRequest { key, tags, token, .. } = *request;
+    // Asked after the caller has sealed the flight: whoever may take the value learns here that the namespace was cleared.
+    let part = nodes.stamp(&key.subject).await?;
     let fill = || fill_entry(request);
     // The generations have to be those after the fill. In one pipeline they are; on several servers only if they are read
     // once the fill is acknowledged.
@@ -172,7 +193,7 @@ pub(super) async fn fill(nodes: &Nodes, request: &FillRequest<'_>) -> Result<Fil
     } else {
         stamps(nodes.run(&generations(tags).collect::<Vec<_>>(), Reach::All).await?.into_iter())?
     };
-    Ok(Filled { epoch: link.epoch, stored, tags })
+    Ok(Filled { epoch: part.fold(link.epoch), stored, tags })
 }
 
 pub(super) async fn release(nodes: &Nodes, key: &EntryKey, token: Token) -> Result<(), StoreError> {
@@ -193,17 +214,37 @@ pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Mar
             }),
         })
     };
-    let jobs: Vec<_> = request.subjects.iter().map(job).collect();
-    let done = nodes.run(&jobs, Reach::All).await?;
+    // Of an entity. A tag's epoch is its server's own.
+    let sight = |subject: &Subject| (subject.kind() == Kind::Entity).then(|| nodes.sight(subject));
+    let sights: Vec<Option<Sight>> = request.subjects.iter().map(sight).collect();
+    let asks = |sight: &&Sight| sight.asks && sight.is_beside;
+    let mut jobs: Vec<_> = request.subjects.iter().map(job).collect();
+    jobs.extend(sights.iter().flatten().filter(asks).map(Sight::making));
+    let mut done = nodes.run(&jobs, Reach::All).await?;
+    let mut answers = done.split_off(request.subjects.len()).into_iter();
+    let mut stamps = Vec::with_capacity(sights.len());
+    for sight in sights.iter().map(Option::as_ref) {
+        let answer = sight.filter(asks).and_then(|_| answers.next());
+        let stamp = sight.and_then(|sight| match answer {
+            Some(answer) => sight.answered(answer).ok().flatten(),
+            None => sight.stamp,
+        });
+        stamps.push((sight.is_some(), stamp));
+    }
     let migrating: Vec<_> = torn_among(&done, request.subjects).collect();
     let mut one_by_one = torn::mark(nodes, request, &migrating).await?.into_iter();
     let (mut epochs, mut now) = (Vec::with_capacity(done.len()), StoreTime::default());
-    for Done { value, link, .. } in done {
+    for (Done { value, link, .. }, stamp) in done.into_iter().zip(stamps) {
         let told = match is_torn(&value) {
             true => one_by_one.next().ok_or_else(unanswered)?,
             false => (link.epoch, StoreTime(reply::number(&value)?)),
         };
-        epochs.push(told.0);
+        epochs.push(match stamp {
+            (false, _) => told.0,
+            (true, Some(stamp)) => stamp.fold(told.0),
+            // Where nothing is known about the part, nothing will be installed.
+            (true, None) => nodes.parts.nobodys(),
+        });
         now = now.max(told.1);
     }
     Ok(Marked { epochs, now })
@@ -212,11 +253,13 @@ pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Mar
 pub(super) async fn clear(nodes: &Nodes, request: &ClearRequest<'_>) -> Result<Cleared, StoreError> {
     let writer = request.writer.to_string();
     let writer = writer.as_str();
-    let fits = |put: &&Put, subject: &Subject, epoch| put.key.subject == *subject && put.epoch == epoch;
+    let fits = |put: &&Put, subject: &Subject, epoch| put.key.subject == *subject && Some(put.epoch) == epoch;
     let job = |subject| {
+        let stamp = nodes.sight(subject).stamp;
         Job::new(subject, move |epoch| match subject.kind() {
             Kind::Entity => Step::script(&script::CLEAR, &keys(subject, ['v', 'l', 'c']), |cmd| {
                 cmd.arg(writer);
+                let epoch = stamp.map(|stamp| stamp.fold(epoch));
                 for put in request.puts.iter().filter(|put| fits(put, subject, epoch)) {
                     cmd.arg(put.key.field_text()).arg(lifetime(put.ttl)).arg(&put.blob[..]);
                 }
@@ -236,6 +279,44 @@ pub(super) async fn clear(nodes: &Nodes, request: &ClearRequest<'_>) -> Result<C
         cleared.installed += installed;
     }
     Ok(cleared)
+}
+
+/// Turns every part of a namespace, whoever has it; answers how long it takes until everybody has noticed.
+pub(super) async fn clear_namespace(
+    nodes: &Nodes,
+    namespace: &str,
+    seed: u64,
+) -> Result<Duration, StoreError> {
+    let parts = nodes.parts.of(namespace);
+    let mut shards = BTreeMap::<Shard, Vec<Job<'_>>>::new();
+    for part in parts.iter() {
+        let turn = Job::idempotent(&part.tag, move |_| parts::turn(&part.tag, seed));
+        shards.entry(nodes.shard(&part.tag)).or_default().push(turn);
+    }
+    let groups: Vec<_> = shards.into_values().collect();
+    let turned = all(groups.iter().map(|jobs| nodes.run(jobs, Reach::Any)).collect()).await;
+    let acknowledged = |done: Vec<Done>| {
+        let turned = |done: Done| match reply::stamp(done.value, done.link.epoch)?.generation {
+            Some(_) => Ok(()),
+            None => Err(unanswered()),
+        };
+        done.into_iter().try_for_each(turned)
+    };
+    let mut failed = Vec::new();
+    let mut left = 0;
+    for (turned, jobs) in turned.into_iter().zip(&groups) {
+        if let Err(error) = turned.and_then(acknowledged) {
+            left += jobs.len();
+            failed.push(error);
+        }
+    }
+    let Some(first) = failed.first() else { return Ok(parts::WAIT) };
+    let why: Vec<_> = failed.iter().map(ToString::to_string).collect();
+    let kind = first.kind();
+    Err(StoreError::new(
+        kind,
+        format!("{left} of {} parts of `{namespace}` are not cleared: {}", parts.len(), why.join("; ")),
+    ))
 }
 
 fn torn_among<'a>(done: &'a [Done], subjects: &'a [Subject]) -> impl Iterator<Item = &'a Subject> {

@@ -8,6 +8,7 @@ use super::commands::{
     fill_entry, generations, lease_entry, lease_tag, leased, read_entry, release_entry, unanswered,
 };
 use super::nodes::Nodes;
+use super::parts::{Sight, Stamp};
 use super::reply::{self, Gate, is_torn};
 use super::send::{Done, Job, Reach};
 use super::torn;
@@ -64,19 +65,32 @@ fn stamps(tags: &[Subject], unique: &Unique<'_>, done: &[Done]) -> Result<Vec<Ta
 }
 
 pub(super) async fn get(nodes: &Nodes, requests: &[GetRequest<'_>]) -> Each<Found> {
+    let (places, sights) = nodes.sights(requests.iter().map(|request| &request.key.subject));
     let unique = Unique::new(requests.iter().flat_map(|request| request.tags));
     let mut jobs: Vec<_> = requests.iter().map(|request| read_entry(request.key)).collect();
     jobs.extend(unique.generations());
+    jobs.extend(sights.iter().filter(|sight| sight.asks).map(Sight::question));
     let mut done = match nodes.run(&jobs, Reach::All).await {
         Ok(done) => done,
         Err(error) => return of_all(&error, requests.len()),
     };
+    let mut answers = done.split_off(requests.len() + unique.tags.len()).into_iter();
+    let mut parts = Vec::with_capacity(sights.len());
+    for sight in &sights {
+        let answer = if sight.asks { answers.next() } else { None };
+        parts.push(match answer.map(|answer| sight.answered(answer)) {
+            None => sight.stamp,
+            Some(Ok(Some(stamp))) => Some(stamp),
+            Some(Ok(None) | Err(_)) => nodes.made(sight).await.ok(),
+        });
+    }
     let tags = done.split_off(requests.len());
-    let found = |(request, Done { value, link, .. }): (&GetRequest<'_>, Done)| {
+    let found = |((request, Done { value, link, .. }), place): ((&GetRequest<'_>, Done), &usize)| {
         let tags = stamps(request.tags, &unique, &tags)?;
-        Ok(Found { epoch: link.epoch, now: link.now(), blob: reply::blob(value)?, tags })
+        let epoch = parts[*place].map_or_else(|| nodes.parts.nobodys(), |part| part.fold(link.epoch));
+        Ok(Found { epoch, now: link.now(), blob: reply::blob(value)?, tags })
     };
-    requests.iter().zip(done).map(found).collect()
+    requests.iter().zip(done).zip(&places).map(found).collect()
 }
 
 /// What the tag's part of LEASE told.
@@ -110,7 +124,12 @@ struct Verdict<'a> {
 }
 
 impl<'a> Verdict<'a> {
-    fn of(request: &LeaseRequest<'a>, done: Done, unique: &Unique<'_>, tags: &[Told]) -> Self {
+    fn of(
+        request: &LeaseRequest<'a>,
+        (done, part): (Done, Stamp),
+        unique: &Unique<'_>,
+        tags: &[Told],
+    ) -> Self {
         let subject = &request.key.subject;
         let mut it = Self { leased: Err(unanswered()), fences: Vec::new(), migrating: Vec::new() };
         let (mut stamps, mut failed) = (Vec::with_capacity(request.tags.len()), None);
@@ -132,7 +151,7 @@ impl<'a> Verdict<'a> {
                     it.fences.extend(fences);
                     Err(unanswered())
                 }
-                Ok(Gate::Open(answer)) => leased(answer, link.epoch, stamps),
+                Ok(Gate::Open(answer)) => leased(answer, part.fold(link.epoch), stamps),
                 Err(error) => Err(error),
             };
         }
@@ -169,7 +188,11 @@ pub(super) async fn lease(nodes: &Nodes, requests: &[LeaseRequest<'_>]) -> Each<
     };
     let unique = Unique::new(requests.iter().flat_map(|request| request.tags));
     let mut jobs: Vec<_> = unique.tags.iter().map(|tag| lease_tag(first, tag)).collect();
-    jobs.extend(requests.iter().map(lease_entry));
+    let parts = match nodes.stamps(requests.iter().map(|request| &request.key.subject)).await {
+        Ok(parts) => parts,
+        Err(error) => return of_all(&error, requests.len()),
+    };
+    jobs.extend(requests.iter().zip(&parts).map(|(request, part)| lease_entry(request, *part)));
     let mut done = match nodes.run(&jobs, Reach::All).await {
         Ok(done) => done,
         Err(error) => return of_all(&error, requests.len()),
@@ -179,7 +202,8 @@ pub(super) async fn lease(nodes: &Nodes, requests: &[LeaseRequest<'_>]) -> Each<
     let verdicts: Vec<_> = requests
         .iter()
         .zip(entries)
-        .map(|(request, done)| Verdict::of(request, done, &unique, &tags))
+        .zip(&parts)
+        .map(|((request, done), part)| Verdict::of(request, (done, *part), &unique, &tags))
         .collect();
 
     let is_void =
@@ -222,6 +246,11 @@ pub(super) async fn fill(nodes: &Nodes, requests: &[FillRequest<'_>]) -> Each<Fi
         let place = nodes.shard(&request.key.subject);
         request.tags.iter().all(|tag| nodes.shard(tag) == place)
     });
+    // Asked after the flights were sealed, as for one.
+    let parts = match nodes.stamps(requests.iter().map(|request| &request.key.subject)).await {
+        Ok(parts) => parts,
+        Err(error) => return of_all(&error, requests.len()),
+    };
     let mut jobs: Vec<_> = requests.iter().map(fill_entry).collect();
     if is_together {
         jobs.extend(unique.generations());
@@ -254,11 +283,11 @@ pub(super) async fn fill(nodes: &Nodes, requests: &[FillRequest<'_>]) -> Each<Fi
         // Refused, and the tokens are of no use to anybody.
         release(nodes, &torn).await;
     }
-    let filled = |(request, Done { value, link, .. }): (&FillRequest<'_>, Done)| {
+    let filled = |((request, Done { value, link, .. }), part): ((&FillRequest<'_>, Done), &Stamp)| {
         let stored = !is_torn(&value) && reply::number(&value)? == 1;
-        Ok(Filled { epoch: link.epoch, stored, tags: stamps(request.tags, &unique, &after)? })
+        Ok(Filled { epoch: part.fold(link.epoch), stored, tags: stamps(request.tags, &unique, &after)? })
     };
-    requests.iter().zip(done).map(filled).collect()
+    requests.iter().zip(done).zip(&parts).map(filled).collect()
 }
 
 pub(super) async fn release(nodes: &Nodes, leases: &[(EntryKey, Token)]) -> Each<()> {

@@ -24,6 +24,7 @@ mod many;
 mod node;
 mod nodes;
 mod open;
+mod parts;
 mod reply;
 mod script;
 mod send;
@@ -47,6 +48,7 @@ use self::address::Target;
 use self::error::Refusal;
 use self::nodes::Nodes;
 use crate::error::BuildError;
+use crate::key::Namespace;
 use crate::rng::SystemRng;
 use crate::store::{
     Answers, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
@@ -145,6 +147,10 @@ impl Store for RedisStore {
 
     fn release_many<'a>(&'a self, leases: &'a [(EntryKey, Token)]) -> Answers<'a, ()> {
         Box::pin(many::release(&self.inner.nodes, leases))
+    }
+
+    fn clear_namespace<'a>(&'a self, namespace: &'a Namespace, seed: u64) -> StoreResult<'a, Duration> {
+        Box::pin(commands::clear_namespace(&self.inner.nodes, namespace.as_str(), seed))
     }
 
     fn shard(&self, subject: &Subject) -> Shard {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::address::{Target, Topology};
 use super::cluster::Cluster;
 use super::dial::Dialer;
+use super::error::rejected;
 use super::identity::Mode;
 use super::link::Link;
 use super::node::{FirstAttempt, Node, Place};
+use super::parts::{Division, Parts, Sight, Stamp};
 use super::send::{Done, Job, Reach, on_one};
 use super::sentinel::{Heard, Sentinels};
 use super::source::Source;
@@ -17,9 +19,15 @@ use crate::store::Shard;
 use crate::subject::Subject;
 use crate::time::Clock;
 
-/// Connections to all servers of a topology.
+/// Connections to all servers of a topology, and what is known about the namespaces there.
 #[derive(Debug)]
-pub(super) enum Nodes {
+pub(super) struct Nodes {
+    servers: Servers,
+    pub(super) parts: Parts,
+}
+
+#[derive(Debug)]
+enum Servers {
     /// Every subject is on the same server.
     One(Node),
     /// Each subject is on the master of its slot.
@@ -47,37 +55,98 @@ impl Nodes {
             })),
             Topology::Cluster { seeds } => {
                 let (name, seeds, access) = (target.to_string(), seeds.clone(), target.access.clone());
+                let parts = Parts::new(Division::BySlot, clock.clone(), rng.clone());
                 let (cluster, first) = Cluster::start(name, seeds, access, dialer, clock, rng);
-                return Ok((Self::Cluster(cluster), first));
+                return Ok((Self { servers: Servers::Cluster(cluster), parts }, first));
             }
         };
         let access = target.access.clone();
         let place = Place { name: target.to_string(), source, dialer, access, mode: Mode::Standalone };
+        let parts = Parts::new(Division::Whole, clock.clone(), rng.clone());
         let (node, first) = Node::start(place, clock, rng);
-        Ok((Self::One(node), first))
+        Ok((Self { servers: Servers::One(node), parts }, first))
     }
 
     /// The connection of this moment to the server that has a subject.
     pub(super) fn link(&self, subject: &Subject) -> Result<Arc<Link>, StoreError> {
-        match self {
-            Self::One(node) => node.link(),
-            Self::Cluster(cluster) => cluster.link(subject),
+        match &self.servers {
+            Servers::One(node) => node.link(),
+            Servers::Cluster(cluster) => cluster.link(subject),
         }
     }
 
     /// Carries steps out, each on the server that has its subject: one pipeline a server, in order, and all at once.
     pub(super) async fn run(&self, jobs: &[Job<'_>], reach: Reach) -> Result<Vec<Done>, StoreError> {
-        match self {
-            Self::One(node) => on_one(node.link()?, jobs).await,
-            Self::Cluster(cluster) => cluster.run(jobs, reach).await,
+        match &self.servers {
+            Servers::One(node) => on_one(node.link()?, jobs).await,
+            Servers::Cluster(cluster) => cluster.run(jobs, reach).await,
         }
     }
 
     /// Which of the servers has a subject, as far as is known.
     pub(super) fn shard(&self, subject: &Subject) -> Shard {
-        match self {
-            Self::One(_) => Shard::default(),
-            Self::Cluster(cluster) => cluster.shard(subject),
+        match &self.servers {
+            Servers::One(_) => Shard::default(),
+            Servers::Cluster(cluster) => cluster.shard(subject),
         }
     }
+    /// What is known about the part of the namespace that a subject lies in.
+    pub(super) fn sight(&self, subject: &Subject) -> Sight {
+        let epoch = |subject: &Subject| match &self.servers {
+            Servers::One(node) => node.link().ok().map(|link| link.epoch),
+            Servers::Cluster(cluster) => cluster.epoch(subject),
+        };
+        self.parts.sight(subject, epoch, |one, other| self.shard(one) == self.shard(other))
+    }
+
+    /// What counts about the part of a subject; asks if nothing does.
+    pub(super) async fn stamp(&self, subject: &Subject) -> Result<Stamp, StoreError> {
+        let sight = self.sight(subject);
+        if let Some(stamp) = sight.stamp {
+            return Ok(stamp);
+        }
+        self.made(&sight).await
+    }
+    /// What counts about a part whose generation may be lost.
+    pub(super) async fn made(&self, sight: &Sight) -> Result<Stamp, StoreError> {
+        let answer = self.run(&[sight.making()], Reach::All).await?.pop().ok_or_else(strange)?;
+        sight.answered(answer)?.ok_or_else(strange)
+    }
+    /// The parts of these subjects, each once, and which of them each subject lies in.
+    pub(super) fn sights<'a>(&self, subjects: impl Iterator<Item = &'a Subject>) -> (Vec<usize>, Vec<Sight>) {
+        let mut sights = Vec::<Sight>::new();
+        let place = |subject| {
+            let sight = self.sight(subject);
+            sights.iter().position(|known| known.is_same(&sight)).unwrap_or_else(|| {
+                sights.push(sight);
+                sights.len() - 1
+            })
+        };
+        (subjects.map(place).collect(), sights)
+    }
+
+    /// What counts about the part of each subject; asks in one round trip about those of which nothing does.
+    pub(super) async fn stamps<'a>(
+        &self,
+        subjects: impl Iterator<Item = &'a Subject>,
+    ) -> Result<Vec<Stamp>, StoreError> {
+        let (places, sights) = self.sights(subjects);
+        let unknown = |sight: &&Sight| sight.stamp.is_none();
+        let making: Vec<_> = sights.iter().filter(unknown).map(Sight::making).collect();
+        let done = if making.is_empty() { Vec::new() } else { self.run(&making, Reach::All).await? };
+        let mut answers = done.into_iter();
+        let mut stamps = Vec::with_capacity(sights.len());
+        for sight in &sights {
+            let told = match sight.stamp {
+                Some(stamp) => Some(stamp),
+                None => answers.next().map(|answer| sight.answered(answer)).transpose()?.flatten(),
+            };
+            stamps.push(told.ok_or_else(strange)?);
+        }
+        Ok(places.into_iter().map(|place| stamps[place]).collect())
+    }
+}
+
+fn strange() -> StoreError {
+    rejected("a script gave an answer that this version does not understand")
 }

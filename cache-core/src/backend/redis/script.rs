@@ -42,6 +42,7 @@ scripts! {
     MARK_TAG = "generation.lua" "mark_tag.lua";
     CLEAR = "clear.lua";
     CLEAR_TAG = "generation.lua" "clear_tag.lua";
+    PART = "generation.lua" "part.lua";
     FENCE = "fence.lua";
     FENCES = "standing.lua" "fences.lua";
     TURN = "generation.lua" "turn.lua";

@@ -2,6 +2,7 @@
 
 mod batch;
 mod calls;
+mod clear;
 mod degrade;
 mod entries;
 mod flights;

@@ -25,6 +25,7 @@ pub mod entries;
 pub mod fences;
 pub mod leases;
 pub mod many;
+pub mod namespaces;
 pub mod puts;
 pub mod tags;
 mod trial;
@@ -165,6 +166,14 @@ facts! {
         a_fence_on_a_tag_hides_an_entry_that_stands,
         finished_writers_are_lifted_from_tags_too,
         a_lost_generation_is_made_anew,
+    }
+    namespaces {
+        a_clear_of_the_namespace_makes_every_entry_worthless,
+        what_is_filled_after_a_clear_is_found,
+        a_fill_under_a_lease_from_before_the_clear_is_worthless,
+        a_put_from_before_the_clear_is_worthless,
+        a_clear_leaves_other_namespaces_alone,
+        every_clear_counts,
     }
 }
 

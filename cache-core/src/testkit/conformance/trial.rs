@@ -232,6 +232,12 @@ impl<'a> Trial<'a> {
         self.clear(&write).await;
     }
 
+    /// Clears the namespace and waits as long as the store says.
+    pub async fn clear_namespace(&self) {
+        let wait = answered("clear_namespace", self.store.clear_namespace(&self.namespace, 7)).await;
+        tokio::time::sleep(wait).await;
+    }
+
     /// A put of this value under an entry of the write.
     pub fn put(&self, write: &Write, key: &EntryKey, value: &str) -> Put {
         let epoch = write.epoch_of(&key.subject);

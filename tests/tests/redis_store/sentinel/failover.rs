@@ -19,8 +19,8 @@ async fn reads_and_writes_survive_a_failover_and_nothing_of_the_old_master_is_se
     let write = trial.mark(&[&other.subject]).await;
     let before = trial.get(&user, &[]).await.epoch;
     let first = sentinels.server(0).address();
-    let is_replicated = async || ask::<i64>(sentinels.server(1), &["DBSIZE"]) == 2;
-    assert!(comes_true(is_replicated).await, "an entry and a fence");
+    let is_replicated = async || ask::<i64>(sentinels.server(1), &["DBSIZE"]) == 4;
+    assert!(comes_true(is_replicated).await, "an entry, a fence, and the generations of two namespaces");
 
     sentinels.server(0).kill();
     let (sentinels, promoted) = replaced(sentinels, first).await;

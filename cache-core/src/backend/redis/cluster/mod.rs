@@ -8,7 +8,7 @@ mod map;
 mod routes;
 mod seed;
 mod send;
-mod slot;
+pub(super) mod slot;
 mod view;
 
 use std::fmt;
@@ -32,7 +32,7 @@ use super::source::Source;
 use crate::error::StoreError;
 use crate::rng::Rng;
 use crate::store::Shard;
-use crate::subject::Subject;
+use crate::subject::{Epoch, Subject};
 use crate::time::Clock;
 
 /// How long a command waits for the map to be read again.
@@ -108,6 +108,12 @@ impl Cluster {
             self.shared.wanted.notify_one();
         }
         link
+    }
+
+    /// The epoch of the connection to the master of a subject, if there is one.
+    pub(super) fn epoch(&self, subject: &Subject) -> Option<Epoch> {
+        let owner = self.shared.routes().ok()?.owner(slot_of(subject)).cloned()?;
+        owner.node.link().ok().map(|link| link.epoch)
     }
 
     pub(super) fn shard(&self, subject: &Subject) -> Shard {

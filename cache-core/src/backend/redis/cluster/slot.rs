@@ -4,9 +4,9 @@
 use crate::subject::Subject;
 
 /// How many slots a cluster has.
-pub(super) const SLOTS: u16 = 16_384;
+pub(in super::super) const SLOTS: u16 = 16_384;
 
-pub(super) fn slot_of(subject: &Subject) -> u16 {
+pub(in super::super) fn slot_of(subject: &Subject) -> u16 {
     checksum(subject.name().as_bytes()) % SLOTS
 }
 
