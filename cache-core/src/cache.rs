@@ -11,7 +11,7 @@ pub use builder::Builder;
 pub use reader::{Arguments, IntoArguments, Loader, Reader, Terms};
 
 use crate::advice::Advice;
-use crate::engine::{Core, Fenced};
+use crate::engine::{Core, Fenced, Version};
 use crate::error::{BuildError, StoreError, WriteError};
 use crate::heal::Healer;
 use crate::key::Namespace;
@@ -112,6 +112,22 @@ impl Cache {
     /// themselves; call it at start in a process that only reads.
     pub fn heal_with(&self, healer: Arc<dyn Healer>) {
         self.0.healing.add(healer);
+    }
+
+    /// The version of what a tag or `version_of` names, as a token for others: an `ETag`, a cache key of theirs. `name` is the
+    /// template with its arguments put in, such as `catalog` or `catalog:7`; what stands between two `:` is escaped as an argument is.
+    /// Ask before reading what it is the version of.
+    ///
+    /// While a write is in flight, and where the store does not answer, it is a version that is never told again: nobody's copy is
+    /// known to be current.
+    pub async fn version(&self, name: &str) -> Version {
+        let write = |text: &mut crate::key::Text| {
+            for (at, part) in name.split(':').enumerate() {
+                text.literal(if at > 0 { ":" } else { "" });
+                text.escaped(part);
+            }
+        };
+        self.0.version(write).await
     }
 
     /// Makes every entry of the namespace worthless, in time that does not depend on how many there are. A read that begins after it

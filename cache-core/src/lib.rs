@@ -46,7 +46,7 @@ pub use backend::memory::MemoryStore;
 pub use backend::redis::RedisStore;
 pub use cache::{Arguments, Builder, Cache, IntoArguments, Loader, Reader, Stats, Terms};
 pub use cache_macros::{Cacheable, KeyPart, cached, invalidates, writes_through};
-pub use engine::Fenced;
+pub use engine::{Fenced, Version};
 pub use error::{BuildError, StoreError, WriteError};
 pub use key::KeyPart;
 pub use mode::{Bypassed, Explained, Explanation, Miss, Mode, NotStored, Outcome, Peeked, Stored};

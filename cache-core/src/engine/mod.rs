@@ -14,6 +14,7 @@ mod load;
 mod put;
 mod read;
 mod turn;
+mod version;
 mod write;
 
 use std::collections::HashMap;
@@ -33,6 +34,7 @@ pub(crate) use put::put;
 pub use read::Tags;
 pub(crate) use read::{Request, read, request};
 pub(crate) use turn::Turn;
+pub use version::Version;
 pub use write::Fenced;
 
 use crate::advice::Watch;

@@ -34,6 +34,7 @@ const KNOWN: Known = Known {
         "cache_err",
         "tag",
         "tags",
+        "version_of",
         "ignores",
         "on",
         "cache",
@@ -120,7 +121,9 @@ impl Read {
         // The elements of a batch are known before the load; what it returns is matched to them after it.
         let returns = if holder.is_some() { Returns::AfterTheLoad } else { Returns::Known };
         let valued = Resolver { returns, ..resolver };
-        let tags = if no_names && !taken_apart { Vec::new() } else { options.all("tag", "tags") };
+        let named = [("tag", "tags"), ("version_of", "version_of")];
+        let named: Vec<Expr> = named.iter().flat_map(|(one, many)| options.all(one, many)).collect();
+        let tags = if no_names && !taken_apart { Vec::new() } else { named };
         let tags: Vec<Name> = tags.iter().filter_map(|tag| valued.tag(tag, &mut mistakes)).collect();
         subject::twice(&tags, &mut mistakes);
         if let Some(key) = &key {

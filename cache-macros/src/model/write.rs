@@ -13,8 +13,8 @@ use crate::function::{self, Function, Param};
 use crate::mistakes::Mistakes;
 use crate::text;
 
-const OPTIONS: &[&str] = &["key", "keys", "tag", "tags", "within", "begin", "cache", "crate"];
-const REPEATABLE: &[&str] = &["key", "tag"];
+const OPTIONS: &[&str] = &["key", "keys", "tag", "tags", "bumps", "within", "begin", "cache", "crate"];
+const REPEATABLE: &[&str] = &["key", "tag", "bumps"];
 
 /// What happens to the entries of what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +85,11 @@ impl Write {
         let resolver = Resolver { function, returns, remaining, batch: None };
         let given = options.all("key", "keys");
         let keys: Vec<Name> = given.iter().filter_map(|key| resolver.key(key, &mut mistakes)).collect();
-        let tags: Vec<Name> =
-            options.all("tag", "tags").iter().filter_map(|tag| resolver.tag(tag, &mut mistakes)).collect();
+        let named: Vec<Expr> = [("tag", "tags"), ("bumps", "bumps")]
+            .iter()
+            .flat_map(|(one, many)| options.all(one, many))
+            .collect();
+        let tags: Vec<Name> = named.iter().filter_map(|tag| resolver.tag(tag, &mut mistakes)).collect();
         subject::twice(&keys, &mut mistakes);
         subject::twice(&tags, &mut mistakes);
         let attribute = known.attribute;
@@ -95,7 +98,7 @@ impl Write {
                 "`{attribute}` needs a key to install the value under: write `key = \"user:<return.id>\"`"
             );
             mistakes.add_error(options.mistake(message));
-        } else if given.is_empty() && options.all("tag", "tags").is_empty() {
+        } else if given.is_empty() && named.is_empty() {
             let message = format!(
                 "`{attribute}` names nothing that changes: write `key = \"user:<id>\"` or `tag = \"users\"`"
             );

@@ -12,6 +12,7 @@ mod mixups;
 mod nesting;
 mod readers;
 mod shards;
+mod version;
 mod writes;
 
 use std::future::Future;
