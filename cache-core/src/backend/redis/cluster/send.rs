@@ -64,11 +64,14 @@ struct Ledger {
     /// How often each was lost.
     losses: Vec<u32>,
     failure: Option<StoreError>,
+    /// Which are reads: carried out, they have done nothing.
+    reads: Vec<bool>,
     may_be_done: bool,
 }
 
 impl Ledger {
-    fn new(steps: usize) -> Self {
+    fn new(jobs: &[Job<'_>]) -> Self {
+        let steps = jobs.len();
         Self {
             done: (0..steps).map(|_| None).collect(),
             open: (0..steps).collect(),
@@ -76,12 +79,13 @@ impl Ledger {
             hints: Vec::new(),
             losses: vec![0; steps],
             failure: None,
+            reads: jobs.iter().map(|job| job.follows == Follows::Nothing).collect(),
             may_be_done: false,
         }
     }
 
     fn enter(&mut self, place: usize, outcome: Outcome, in_order: bool) {
-        self.may_be_done |= outcome.may_be_done();
+        self.may_be_done |= outcome.may_be_done() && !self.reads[place];
         match outcome {
             Outcome::Done(value, link) => self.done[place] = Some(Done { value, link, in_order }),
             Outcome::Lost(_) if self.losses[place] < AGAIN => {
@@ -114,7 +118,7 @@ impl Cluster {
         jobs: &[Job<'_>],
         reach: Reach,
     ) -> Result<Vec<Done>, StoreError> {
-        let mut ledger = Ledger::new(jobs.len());
+        let mut ledger = Ledger::new(jobs);
         for round in 0..ROUNDS {
             if round > 1 {
                 sleep(PAUSE * round).await;
