@@ -4,6 +4,7 @@
 mod degrade;
 mod figures;
 pub mod stampede;
+mod tags;
 mod writes;
 
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ Names:
                    target: one load an expiry, and no read slower than a hit while a value stands
                    (`waited`: reads of 20 ms and more; `waited anyway`: those of them that came while a value stood;
                    `degraded`: Redis was silent for 50 ms, so they loaded without a lease: the machine was busy)
+  tags           A tag of 1,000,000 entries is invalidated, beside one of 100
+                   target: under 1 ms at the median
   writes         A transaction through PgTx with one subject, beside the bare transaction
                    target: at most 0.5 ms more at the median
 
@@ -34,7 +37,7 @@ Options:
 
 Environment:
   DATABASE_URL   A Postgres server to use instead of a private one; its user may create databases
-  REDIS_URL      A Redis server to use instead of a private one (`degrade` kills one of its own)
+  REDIS_URL      A Redis server to use instead of a private one (`degrade` and `tags` start one of their own)
 ";
 
 /// A benchmark.
@@ -44,6 +47,8 @@ pub enum Name {
     Degrade,
     /// A hot key that expires.
     Stampede,
+    /// Tags.
+    Tags,
     /// Writes.
     Writes,
 }
@@ -82,16 +87,19 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
             "--svg" => svg = Some(arguments.next().ok_or("`--svg` wants the name of a file")?.into()),
             "degrade" => name = Some(Name::Degrade),
             "stampede" => name = Some(Name::Stampede),
+            "tags" => name = Some(Name::Tags),
             "writes" => name = Some(Name::Writes),
             other if other.starts_with('-') => {
                 return Err(format!("no option `{other}`; `--help` lists them"));
             }
             other => {
-                return Err(format!("no benchmark `{other}`; there are `degrade`, `stampede` and `writes`"));
+                return Err(format!(
+                    "no benchmark `{other}`; there are `degrade`, `stampede`, `tags` and `writes`"
+                ));
             }
         }
     }
-    let name = name.ok_or("which benchmark? there are `degrade`, `stampede` and `writes`")?;
+    let name = name.ok_or("which benchmark? there are `degrade`, `stampede`, `tags` and `writes`")?;
     if svg.is_some() && name != Name::Stampede {
         return Err("`--svg` belongs to `stampede`".to_owned());
     }
@@ -107,6 +115,7 @@ pub async fn run(options: &Options) -> Result<Vec<Line>, String> {
     match options.name {
         Name::Degrade => degrade::run(options.time).await,
         Name::Stampede => stampede::run(options.time, options.svg.as_deref()).await,
+        Name::Tags => tags::run(options.time).await,
         Name::Writes => writes::run(options.time).await,
     }
 }
@@ -135,8 +144,8 @@ mod tests {
         assert_eq!(line("stampede --svg plot.svg"), Ok(Some(wanted)));
         assert_eq!(line("degrade --help"), Ok(None));
         for (text, told) in [
-            ("", "which benchmark? there are `degrade`, `stampede` and `writes`"),
-            ("reads", "no benchmark `reads`; there are `degrade`, `stampede` and `writes`"),
+            ("", "which benchmark? there are `degrade`, `stampede`, `tags` and `writes`"),
+            ("reads", "no benchmark `reads`; there are `degrade`, `stampede`, `tags` and `writes`"),
             ("stampede --svg", "`--svg` wants the name of a file"),
             ("writes --svg plot.svg", "`--svg` belongs to `stampede`"),
             ("writes --second 2", "no option `--second`; `--help` lists them"),
