@@ -212,3 +212,33 @@ async fn a_shard_known_to_be_ill_is_not_asked_for_its_tags() {
     reader.list().await;
     assert_eq!(reader.store.reads(Shard(0)), listed, "the read was refused before it was sent");
 }
+
+impl Reader {
+    async fn rows(&self, ids: &[u64]) {
+        let key = |text: &mut private::Text, id: &u64| {
+            text.literal("row:");
+            text.part(id);
+        };
+        let lookup = private::BatchLookup::new(&self.cache, &ROW, ids.to_vec(), 1000, key, |_, _| {});
+        let load = async |ids: Vec<u64>| ids.into_iter().map(|id| (id, id)).collect::<HashMap<_, _>>();
+        assert_eq!(lookup.read(load).await.len(), ids.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_ill_degrades_its_keys_of_a_batch_only() {
+    for how in [Ill::Gone, Ill::Silent] {
+        let reader = Reader::new();
+        reader.rows(&[1, 2, 3]).await;
+        reader.store.falls_ill(Shard(2), how);
+        for _ in 0..20 {
+            reader.rows(&[1, 2, 3]).await;
+        }
+        assert_eq!((reader.hits(), reader.degraded()), (40, 20), "{how:?}");
+        assert!(reader.store.reads(Shard(2)) <= 4, "{how:?}: it rests, and no batch waits for it");
+        reader.store.recovers();
+        reader.clock.advance(Duration::from_millis(250));
+        reader.rows(&[1, 2, 3]).await;
+        assert_eq!(reader.hits(), 43, "{how:?}: it is tried again");
+    }
+}
