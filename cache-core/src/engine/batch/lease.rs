@@ -1,7 +1,7 @@
 //! Permission to fill, for many keys: all LEASEs are acknowledged before the one load. Refuses to wait for another process while
 //! there is anything to load.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Reading;
@@ -68,12 +68,12 @@ impl Errand {
 /// The leases of a call, given back in one go when it ends or is dropped.
 pub(super) struct Held<'a> {
     core: &'a Arc<Core>,
-    leases: HashMap<usize, (EntryKey, Token)>,
+    leases: BTreeMap<usize, (EntryKey, Token)>,
 }
 
 impl<'a> Held<'a> {
     pub(super) fn new(core: &'a Arc<Core>) -> Self {
-        Self { core, leases: HashMap::new() }
+        Self { core, leases: BTreeMap::new() }
     }
 
     pub(super) fn token(&self, place: usize) -> Option<Token> {
@@ -92,7 +92,7 @@ impl Drop for Held<'_> {
         }
         let runtime = tokio::runtime::Handle::try_current();
         if let (Ok(runtime), Some(store)) = (runtime, self.core.store.clone()) {
-            let leases: Vec<_> = self.leases.drain().map(|(_, lease)| lease).collect();
+            let leases: Vec<_> = std::mem::take(&mut self.leases).into_values().collect();
             let deadline = self.core.settings.read_deadline;
             // Best effort: a lease that is not given back lapses.
             runtime.spawn(async move {
@@ -254,7 +254,7 @@ impl<V: Cacheable> Reading<'_, V> {
         held: &mut Held<'_>,
     ) -> Vec<(Errand, Result<Leased, crate::error::StoreError>)> {
         let Some(store) = self.core.store() else { return Vec::new() };
-        let mut by_place = HashMap::new();
+        let mut by_place = BTreeMap::new();
         for mut errand in errands {
             let plan = self.readers[errand.place].plan;
             // Held from before it is asked for: the answer may be lost while the lease is not.

@@ -1,12 +1,12 @@
 //! Commands for many places: one pipeline a shard, each with a deadline and a breaker of its own, so that a shard that does not
 //! answer costs its own keys only. Refuses pipelines over the limit.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::Reading;
 use super::lease::{Errand, Held};
+use crate::breaker::Touched;
 use crate::error::StoreError;
 use crate::loading::Verdict;
 use crate::schema::Cacheable;
@@ -20,12 +20,15 @@ impl<V: Cacheable> Reading<'_, V> {
         send: impl Fn(Vec<usize>) -> Answers<'s, T> + Sync + 's,
     ) -> Vec<(usize, Result<T, StoreError>)> {
         let Some(store) = self.core.store() else { return Vec::new() };
-        let mut groups = HashMap::<_, Vec<usize>>::new();
+        // Few, and in the order of their places: the same call asks in the same order.
+        let mut groups = Vec::<(Touched, Vec<usize>)>::new();
         for place in places {
-            groups
-                .entry(self.readers[place].plan.touched(store, &self.readers[place].plan.tags))
-                .or_default()
-                .push(place);
+            let plan = self.readers[place].plan;
+            let touched = plan.touched(store, &plan.tags);
+            match groups.iter_mut().find(|(known, _)| *known == touched) {
+                Some((_, group)) => group.push(place),
+                None => groups.push((touched, vec![place])),
+            }
         }
         let send = &send;
         let sending = groups.into_iter().map(|(touched, places)| {
@@ -50,7 +53,7 @@ impl<V: Cacheable> Reading<'_, V> {
         held: &mut Held<'_>,
     ) -> HashSet<usize> {
         let Some(store) = self.core.store().filter(|_| !verdict.is_skipped) else { return HashSet::new() };
-        let mut parcels = HashMap::new();
+        let mut parcels = BTreeMap::new();
         for errand in errands {
             let (reader, value) = (&self.readers[errand.place], self.known[errand.place].clone().flatten());
             let Some((stamp, token)) = errand.stamp.as_ref().zip(held.token(errand.place)) else { continue };

@@ -62,11 +62,13 @@ async fn a_single_read_takes_what_a_batch_is_loading_and_the_reverse() {
     assert_eq!((shop.stats().loads, shop.stats().joined), (2, 2));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn batches_whose_keys_cross_wait_for_nobody() {
     let shop = Shop::with(1..=3);
     let (first, go_on) = loading(&shop, [1, 2]).await;
+    let before = tokio::time::Instant::now();
     assert_eq!(promptly(shop.many([2, 3])).await.unwrap().len(), 2, "a row more in a query that has to run");
+    assert_eq!(tokio::time::Instant::now(), before, "paused time moves only when somebody waits for it");
     go_on.notify_one();
     assert_eq!(promptly(first).await.unwrap().unwrap().len(), 2);
     assert_eq!(shop.loads(), [vec![1, 2], vec![2, 3]]);
