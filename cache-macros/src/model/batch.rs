@@ -215,6 +215,13 @@ fn limit(value: &Expr) -> syn::Result<usize> {
 
 /// The names by which key and tags call an element must be one, and the key must have it.
 pub(crate) fn check(param: &Param, key: &Name, tags: &[Name], mistakes: &mut Mistakes) {
+    for tag in tags.iter().filter(|tag| tag.is_returned()) {
+        let message = format!(
+            "`{}` is known of each value only after the load, and a batch names its tags before it: name parameters and elements",
+            tag.as_written()
+        );
+        mistakes.add(tag.span(), message);
+    }
     let of_key = key.elements();
     let Some(first) = of_key.first() else {
         let message = format!(

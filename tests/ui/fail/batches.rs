@@ -44,4 +44,7 @@ async fn a_limit_of_one(cache: &Cache, id: i64) -> i64 { id }
 #[cached(key = "n:<id>", ttl = "1h", batch, unless = |id| *id == 0, refresh = "background")]
 async fn options_of_one(cache: &Cache, ids: &[i64]) -> HashMap<i64, i64> { HashMap::new() }
 
+#[cached(key = "o:<id>", tags = ["owner:<return.owner>"], ttl = "1h", batch)]
+async fn a_tag_of_the_value(cache: &Cache, ids: &[i64]) -> HashMap<i64, i64> { HashMap::new() }
+
 fn main() {}
