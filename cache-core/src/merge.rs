@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::mode;
+use crate::mode::Call;
 use crate::output::{Batch, BatchOutput, Item};
 use crate::store::BoxFuture;
 
@@ -156,12 +156,13 @@ where
 
     /// The value of a key, from a load that begins after this call; `None` if there is none.
     ///
-    /// Inside [`bypass`](crate::bypass) it is merged with nobody, since the load runs in a task of its own.
+    /// Inside [`bypass`](crate::bypass), [`refresh`](crate::refresh) and [`peek`](crate::peek) it is merged with nobody, since the load
+    /// runs in a task of its own.
     ///
     /// # Errors
     /// The load's own, shared with the other callers, or [`MergeError::Lost`].
     pub async fn load(&self, key: K) -> Result<Option<V>, MergeError<E>> {
-        if mode::is_bypassed() {
+        if Call::current().is_special() {
             let loaded = (self.load)(vec![key]).await;
             return loaded
                 .map(|values| values.into_iter().next().flatten())

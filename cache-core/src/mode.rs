@@ -48,6 +48,11 @@ impl Call {
         CALL.try_with(Clone::clone).unwrap_or_default()
     }
 
+    /// Whether it asks for something that a task of another caller would not do.
+    pub(crate) fn is_special(&self) -> bool {
+        self.mode != Mode::Cached || self.peek.is_some()
+    }
+
     /// What is asked for where neither its memory nor anything else of it holds; the memory still hears of writes.
     pub(crate) fn apart(&self) -> Self {
         Self { hears: self.memo.clone().or_else(|| self.hears.clone()), ..Self::default() }

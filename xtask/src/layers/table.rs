@@ -18,7 +18,10 @@ pub(super) enum Layer {
 /// Within vocabulary, seams and surface a module may import those named before it; decisions and mechanisms never import
 /// each other.
 const LAYERS: &[(Layer, &[&str])] = &[
-    (Layer::Surface, &["catalogue", "merge", "cache", "commit", "admin", "warm", "http", "private", "testkit"]),
+    (
+        Layer::Surface,
+        &["catalogue", "merge", "cache", "commit", "admin", "warm", "http", "private", "testkit"],
+    ),
     (Layer::Engine, &["engine"]),
     (Layer::Mechanism, &["advice", "l1", "flight", "write_behind", "breaker"]),
     (Layer::Decision, &["freshness", "stampede"]),
