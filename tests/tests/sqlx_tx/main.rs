@@ -8,6 +8,7 @@ mod dropped;
 mod executor;
 mod healing;
 mod kit;
+mod nested;
 mod permissions;
 mod savepoints;
 mod sqlite;
