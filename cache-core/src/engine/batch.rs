@@ -118,7 +118,7 @@ where
     let Some(Asked { state, names, places, firsts, limit, call }) = asked else {
         mode::refuse_load().await;
         // A load of its own, as of a single one.
-        return loading::run(None, None, load(keys)).await.0;
+        return Box::pin(loading::run(None, None, load(keys))).await.0;
     };
     let field = put::field::<<<O::Batch as Batch<K>>::Item as Item>::Value>(state.seed);
     let plan = |(subject, tags)| Plan {
@@ -165,10 +165,10 @@ where
         }
     };
 
-    let part = batch.join(missing).await;
+    let part = Box::pin(batch.join(missing)).await;
     let load_these =
         |places: &[usize]| load(places.iter().map(|&place| keys[firsts[place]].clone()).collect());
-    let rest = match batch.load(part, due, load_these, |place| &keys[firsts[place]]).await {
+    let rest = match Box::pin(batch.load(part, due, load_these, |place| &keys[firsts[place]])).await {
         Ok(rest) => rest,
         Err(output) => return output,
     };

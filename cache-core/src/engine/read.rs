@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -160,7 +161,7 @@ where
     let Some(Request { state, subject, tags, frames, namer, call }) = request else {
         mode::refuse_load().await;
         // A load of its own: what it asks and says is nothing to the one that it may be part of.
-        return loading::run(None, None, load()).await.0;
+        return Box::pin(loading::run(None, None, load())).await.0;
     };
     let key = EntryKey { subject, field: put::field::<ValueOf<O>>(state.seed) };
     let learn = |namer| Learned::new(core.namespace.clone(), frames, namer, core.hints.of(&key));
@@ -170,7 +171,7 @@ where
     let (degraded, output) = (AtomicBool::new(false), std::marker::PhantomData);
     let reader = Reader::<O> { core, plan: &plan, call, note, degraded, output };
     match behind::resume(core, &plan.key) {
-        Some(resume) => reader.resumed(resume, load).await,
+        Some(resume) => Box::pin(reader.resumed(resume, load)).await,
         None => reader.answer(load, again).await,
     }
 }
@@ -181,7 +182,7 @@ impl<O: Output> Reader<'_, O> {
         if self.refreshes() {
             counters.refreshes.add();
             self.missed(Miss::Refresh);
-            return self.join_or_lead(load, None).await;
+            return self.slowly(load, None).await;
         }
         self.is_seen();
         let standing = match self.look().await {
@@ -192,8 +193,8 @@ impl<O: Output> Reader<'_, O> {
         counters.misses.add();
         self.is_thought_about();
         match standing {
-            Some(alive) => self.over(alive, load, again).await,
-            None => self.join_or_lead(load, None).await,
+            Some(alive) => Box::pin(self.over(alive, load, again)).await,
+            None => self.slowly(load, None).await,
         }
     }
 
@@ -218,7 +219,7 @@ impl<O: Output> Reader<'_, O> {
                 if late || grant.is_some() {
                     counters.refreshes.add();
                     self.missed(Miss::Early);
-                    return self.load_early(grant, alive, load).await;
+                    return Box::pin(self.load_early(grant, alive, load)).await;
                 }
             } else {
                 behind::renew(self.core, self.plan, alive.force, alive.known.clone(), again);
@@ -227,8 +228,18 @@ impl<O: Output> Reader<'_, O> {
         match self.serve(alive) {
             Some(output) => output,
             // A negative entry that this type cannot say: as if it were not there.
-            None => self.join_or_lead(load, None).await,
+            None => self.slowly(load, None).await,
         }
+    }
+
+    /// Joins or leads, off the caller's future: a hit needs none of it, and functions that call each other would carry the
+    /// sum of theirs on one stack.
+    fn slowly<F: Future<Output = O>>(
+        &self,
+        load: impl FnOnce() -> F,
+        standing: Option<Alive<ValueOf<O>>>,
+    ) -> Pin<Box<impl Future<Output = O>>> {
+        Box::pin(self.join_or_lead(load, standing))
     }
 
     fn is_inline<A: Again>(&self, _: &A) -> bool {
@@ -256,12 +267,12 @@ impl<O: Output> Reader<'_, O> {
                         return output;
                     }
                 }
-                _ => return self.join_or_lead(load, Some(alive)).await,
+                _ => return self.slowly(load, Some(alive)).await,
             }
         }
         match self.serve_stale(alive) {
             Some(output) => output,
-            None => self.join_or_lead(load, None).await,
+            None => self.slowly(load, None).await,
         }
     }
 

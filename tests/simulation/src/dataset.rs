@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use cache_core::entry;
+use cache_core::key::Namespace;
 use cache_core::store::{Fence, Origin, Put};
 use cache_core::subject::{EntryKey, Epoch, Generation, Kind, Subject, TagStamp, Token, WriterId};
 use cache_core::time::StoreTime;
@@ -20,6 +21,8 @@ pub struct Dataset {
     /// A rule it breaks.
     lacks: Option<StoreRule>,
     generations: u64,
+    /// What a namespace's epoch is mixed with since it was cleared.
+    cleared: BTreeMap<String, u64>,
     slots: BTreeMap<Subject, Slot>,
 }
 
@@ -60,6 +63,23 @@ impl Dataset {
     /// An empty one.
     pub fn new(epoch: Epoch, lacks: Option<StoreRule>) -> Self {
         Self { epoch, lacks, ..Self::default() }
+    }
+
+    /// The epoch of a subject's entries: that of its namespace since it was cleared.
+    pub fn epoch_of(&self, subject: &Subject) -> Epoch {
+        let namespace = subject.name().split([':', '#']).next().unwrap_or_default();
+        let turned = |turn: &u64| Epoch(xxh3_64_with_seed(&turn.to_le_bytes(), self.epoch.0));
+        match subject.kind() {
+            Kind::Entity => self.cleared.get(namespace).map_or(self.epoch, turned),
+            Kind::Tag => self.epoch,
+        }
+    }
+
+    /// Makes all entries of a namespace worthless.
+    pub fn clear_namespace(&mut self, namespace: &Namespace, seed: u64) {
+        self.generations += 1;
+        let turn = xxh3_64_with_seed(&self.generations.to_le_bytes(), seed);
+        self.cleared.insert(namespace.as_str().into(), turn);
     }
 
     /// Tells of a rule whether it is broken.
@@ -145,7 +165,7 @@ impl Dataset {
         if !fences.is_empty() && !lacks(StoreRule::FenceRefusesLeases) {
             return Gate::Fenced(fences);
         }
-        let epoch = self.epoch.0.to_le_bytes();
+        let epoch = self.epoch_of(&entry.subject).0.to_le_bytes();
         if let Some(blob) = self.read(entry, now)
             && !(force && over.is_none_or(|over| entry::mark_of(&blob) == Some(over)))
             && blob.get(entry::EPOCH) == Some(&epoch[..])
@@ -226,7 +246,7 @@ impl Dataset {
             let generation = self.new_generation(subject, seed);
             self.slot(subject).generation = Some((generation, until));
         }
-        let epoch = self.epoch;
+        let epoch = self.epoch_of(subject);
         let slot = self.slot(subject);
         let lifted = slot.fences.remove(&writer);
         let stood = lifted.is_some();

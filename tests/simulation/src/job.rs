@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use cache_core::store::{Cleared, Fence, Filled, Found, Leased, Marked};
-use cache_core::subject::{Epoch, Subject, TagStamp};
+use cache_core::subject::{EntryKey, Epoch, Subject, TagStamp};
 use cache_core::time::StoreTime;
 
 use crate::dataset::{Dataset, Gate};
@@ -15,7 +15,7 @@ use crate::wire::{Command, StoreSays};
 #[derive(Clone, Debug)]
 pub struct Job {
     pub command: Command,
-    /// The steps that are left: 0 is the entry's subject, and tags follow; or a subject each for mark and clear.
+    /// The steps that are left: 0 is the entry's subject, and tags follow; or a subject each for mark and clear; or one.
     left: VecDeque<usize>,
     so_far: SoFar,
 }
@@ -39,7 +39,7 @@ impl Job {
             // The generations that prove a fill are read after it.
             Command::Fill { tags, .. } => (1, tags.len() + 1),
             Command::Get { tags, .. } | Command::Lease { tags, .. } => (0, tags.len() + 1),
-            Command::Release { .. } => (0, 1),
+            Command::Release { .. } | Command::ClearNamespace { .. } => (0, 1),
             Command::Mark { subjects, .. } | Command::Clear { subjects, .. } => (0, subjects.len()),
         };
         let mut left: Vec<_> = (0..steps).collect();
@@ -93,9 +93,10 @@ impl Job {
                 _ => so_far.stamps[step - 1] = data.stamp(&tags[step - 1], now),
             },
             Command::Release { key, token } => data.release(key, *token),
+            Command::ClearNamespace { namespace, seed } => data.clear_namespace(namespace, *seed),
             Command::Mark { writer, origin, subjects, seed, tag_ttl } => {
                 data.mark(&subjects[step], *writer, origin, *seed, now.after(*tag_ttl), now);
-                so_far.epochs[step] = data.epoch;
+                so_far.epochs[step] = data.epoch_of(&subjects[step]);
             }
             Command::Clear { writer, subjects, puts, seed, tag_ttl } => {
                 let (stood, installed) =
@@ -109,9 +110,10 @@ impl Job {
     /// What the store says when all was carried out.
     pub fn answer(&mut self, data: &mut Dataset, now: StoreTime) -> StoreSays {
         let so_far = std::mem::take(&mut self.so_far);
-        let epoch = data.epoch;
+        let epoch = |data: &Dataset, key: &EntryKey| data.epoch_of(&key.subject);
         match &self.command {
-            Command::Get { .. } => {
+            Command::Get { key, .. } => {
+                let epoch = epoch(data, key);
                 StoreSays::Found(Found { epoch, now, blob: so_far.blob, tags: so_far.stamps })
             }
             Command::Lease { key, token, .. } => {
@@ -122,6 +124,7 @@ impl Job {
                     }
                     return StoreSays::Leased(Leased::Fenced(so_far.fences));
                 }
+                let epoch = epoch(data, key);
                 StoreSays::Leased(match so_far.gate {
                     Some(Gate::Granted) => Leased::Granted { epoch, now, tags: so_far.stamps },
                     Some(Gate::Present(blob)) => {
@@ -130,10 +133,12 @@ impl Job {
                     _ => Leased::Busy,
                 })
             }
-            Command::Fill { .. } => {
+            Command::Fill { key, .. } => {
+                let epoch = epoch(data, key);
                 StoreSays::Filled(Filled { epoch, stored: so_far.stored, tags: so_far.stamps })
             }
             Command::Release { .. } => StoreSays::Released,
+            Command::ClearNamespace { .. } => StoreSays::ClearedNamespace,
             Command::Mark { .. } => StoreSays::Marked(Marked { epochs: so_far.epochs, now }),
             Command::Clear { writer, .. } => {
                 StoreSays::Cleared(*writer, Cleared { intact: !so_far.lost, installed: so_far.installed })
@@ -148,6 +153,7 @@ impl Job {
             | Command::Lease { key, tags, .. }
             | Command::Fill { key, tags, .. } => std::iter::once(&key.subject).chain(tags).collect(),
             Command::Release { key, .. } => vec![&key.subject],
+            Command::ClearNamespace { .. } => Vec::new(),
             Command::Mark { subjects, .. } | Command::Clear { subjects, .. } => subjects.iter().collect(),
         }
     }

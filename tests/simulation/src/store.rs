@@ -3,9 +3,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache_core::StoreError;
 use cache_core::error::StoreErrorKind;
+use cache_core::key::Namespace;
 use cache_core::store::{
     ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Origin,
     Store, StoreResult,
@@ -128,6 +130,11 @@ impl Store for SimStore {
         )
     }
 
+    fn clear_namespace<'a>(&'a self, namespace: &'a Namespace, seed: u64) -> StoreResult<'a, Duration> {
+        let command = Command::ClearNamespace { namespace: namespace.clone(), seed };
+        answered!(self, command, StoreSays::ClearedNamespace => Duration::ZERO)
+    }
+
     fn describe(&self) -> String {
         format!("the simulated store of process {}", self.process)
     }
@@ -135,8 +142,6 @@ impl Store for SimStore {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use cache_core::testkit::conformance;
 
     use super::*;

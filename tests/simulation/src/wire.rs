@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::error::StoreErrorKind;
+use cache_core::key::Namespace;
 use cache_core::store::{Cleared, Filled, Found, Leased, Marked, Origin, Put};
 use cache_core::subject::{EntryKey, Subject, Token, WriterId};
 
@@ -58,6 +59,10 @@ pub enum Command {
         seed: u64,
         tag_ttl: Duration,
     },
+    ClearNamespace {
+        namespace: Namespace,
+        seed: u64,
+    },
 }
 
 /// What the store says.
@@ -69,6 +74,7 @@ pub enum StoreSays {
     Released,
     Marked(Marked),
     Cleared(WriterId, Cleared),
+    ClearedNamespace,
 }
 
 /// A statement.

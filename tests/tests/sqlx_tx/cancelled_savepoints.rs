@@ -33,14 +33,22 @@ async fn never_commits<DB: Backend>(tx: CacheTx<'_, DB>, released: sqlx::Result<
 #[tokio::test]
 async fn a_savepoint_in_which_another_was_cancelled_does_not_commit_the_transaction() {
     for by_sqlx in [false, true] {
-        let bank = bank().await;
-        let mut tx = begin(&bank.cache, &bank.pool).await.unwrap();
-        touch(&tx.recording(), 1);
-        sqlx::query(SET).bind(1_i64).bind(150_i64).execute(&mut *tx).await.unwrap();
-        let released = release_after_a_cancelled_savepoint!(tx, 1, by_sqlx).expect("one poll sends it");
-        assert_eq!((bank.balance(1).await, bank.spy.marks()), (100, 0), "{released:?}");
-        never_commits(tx, released).await;
-        assert_eq!(bank.balance(1).await, 100);
+        // On a loaded machine the answer may be there within one poll.
+        let mut cancelled = 0;
+        for _ in 0..20 {
+            let bank = bank().await;
+            let mut tx = begin(&bank.cache, &bank.pool).await.unwrap();
+            touch(&tx.recording(), 1);
+            sqlx::query(SET).bind(1_i64).bind(150_i64).execute(&mut *tx).await.unwrap();
+            let released = release_after_a_cancelled_savepoint!(tx, 1, by_sqlx);
+            let Some(released) = released else { continue };
+            cancelled += 1;
+            assert_eq!((bank.balance(1).await, bank.spy.marks()), (100, 0), "{released:?}");
+            never_commits(tx, released).await;
+            assert_eq!(bank.balance(1).await, 100);
+            break;
+        }
+        assert_eq!(cancelled, 1);
     }
 }
 

@@ -90,6 +90,18 @@ fn prices(world: &World) -> Prices {
     Prices { cache: world.cache(), source: world.source.clone() }
 }
 
+/// What a miss needs lies beside the caller's stack, so that a function carries little of those it calls.
+#[tokio::test]
+async fn a_call_carries_what_a_hit_needs_and_little_of_what_it_calls() {
+    let world = World::new();
+    let prices = prices(&world);
+    let alone = size_of_val(&prices.kept(1));
+    let nested = [size_of_val(&prices.soft(1)), size_of_val(&prices.over_soft(1))];
+    let batch = size_of_val(&prices.rows(&[1]));
+    assert!(nested[0] < alone + 500 && nested[1] < alone + 500, "{nested:?} bytes beside {alone}");
+    assert!(alone < 3_000 && batch < 6_000, "{alone}, {batch} bytes");
+}
+
 /// Without a scope of its own the inner loader would find the outer one's value, and its lifetime would be the outer one's.
 #[tokio::test]
 async fn a_load_past_the_cache_is_no_part_of_the_load_around_it() {
