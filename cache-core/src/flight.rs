@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-pub(crate) use waits::{Circle, Load, LoadId, Name, Wait, enclosing, wait};
+pub(crate) use waits::{Circle, Load, LoadId, Name, Owner, Wait, enclosing, wait};
 
 use crate::freshness::{Arrival, Proof, Stage};
 use crate::subject::{EntryKey, Subject};

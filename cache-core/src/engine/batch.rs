@@ -435,7 +435,8 @@ impl<V: Cacheable> Reading<'_, V> {
         let _enclosing = flight::wait(self.load);
         let own = |place: usize, id| {
             let plan = self.readers[place].plan;
-            flight::Load::begins(id, self.state.name(), &plan.key).part_of(self.load)
+            flight::Load::begins(id, self.state.name(), flight::Owner::of(self.core), &plan.key)
+                .part_of(self.load)
         };
         let first = self.readers.first().map_or(Force::No, |reader| reader.first_force());
         let errands = leads.into_iter().map(|(place, leader)| {

@@ -10,7 +10,7 @@ use super::lease::Force;
 use super::load::Reader;
 use super::read::{Alive, Plan};
 use super::{Core, SiteState};
-use crate::flight::{Circle, Load, LoadId, Name};
+use crate::flight::{Circle, Load, LoadId, Name, Owner};
 use crate::freshness::Unusable;
 use crate::loading;
 use crate::mode::{
@@ -96,7 +96,7 @@ impl<O: Output> Reader<'_, O> {
 
     /// A load of this call's begins.
     pub(super) fn begins(&self, id: LoadId) -> Load {
-        Load::begins(id, self.plan.state.name(), &self.plan.key)
+        Load::begins(id, self.plan.state.name(), Owner::of(self.core), &self.plan.key)
     }
 
     /// Waiting for a load would close a circle: it is loaded at once.

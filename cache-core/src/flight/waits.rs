@@ -2,13 +2,13 @@
 //! over others, would wait until somebody loses patience.
 //!
 //! A load waits for another one while a cached function that its body called leads it or has joined it, and a load that asks
-//! for a lease waits for the loads of this process that may hold it. Calls outside of any load are waited for by nobody and
+//! for a lease waits for the loads of its own cache that may hold it. Calls outside of any load are waited for by nobody and
 //! are not in here.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::site::Location;
 use crate::subject::EntryKey;
@@ -52,7 +52,9 @@ static WAITS: LazyLock<Mutex<Waits>> = LazyLock::new(Mutex::default);
 #[derive(Default)]
 struct Waits {
     loads: HashMap<LoadId, Running>,
-    by_entry: HashMap<EntryKey, Vec<LoadId>>,
+    /// By cache and entry: leases that another cache of the process asked for end with somebody's patience, as those of other
+    /// processes do.
+    by_entry: HashMap<(Owner, EntryKey), Vec<LoadId>>,
     /// Whom each load waits for, as often as it does.
     edges: HashMap<LoadId, Vec<LoadId>>,
     /// Pairs of functions that were told of.
@@ -61,7 +63,19 @@ struct Waits {
 
 struct Running {
     name: Name,
+    owner: Owner,
     entry: EntryKey,
+}
+
+/// A cache, by the address of what its handles share; compared while one of its loads runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Owner(usize);
+
+impl Owner {
+    /// The cache that all these handles share.
+    pub(crate) fn of<T>(shared: &Arc<T>) -> Self {
+        Self(Arc::as_ptr(shared).addr())
+    }
 }
 
 fn waits() -> MutexGuard<'static, Waits> {
@@ -93,17 +107,18 @@ impl Waits {
 #[derive(Debug)]
 pub(crate) struct Load {
     id: LoadId,
+    owner: Owner,
     /// The batch that it is one key's part of.
     batch: Option<LoadId>,
 }
 
 impl Load {
     /// A load begins.
-    pub(crate) fn begins(id: LoadId, name: Name, entry: &EntryKey) -> Self {
+    pub(crate) fn begins(id: LoadId, name: Name, owner: Owner, entry: &EntryKey) -> Self {
         let mut waits = waits();
-        waits.loads.insert(id, Running { name, entry: entry.clone() });
-        waits.by_entry.entry(entry.clone()).or_default().push(id);
-        Self { id, batch: None }
+        waits.loads.insert(id, Running { name, owner, entry: entry.clone() });
+        waits.by_entry.entry((owner, entry.clone())).or_default().push(id);
+        Self { id, owner, batch: None }
     }
 
     pub(crate) fn id(&self) -> LoadId {
@@ -115,10 +130,10 @@ impl Load {
         self.id.body(body)
     }
 
-    /// Waits for the lease of its entry, which other loads of this process may hold.
+    /// Waits for the lease of its entry, which other loads of its cache may hold.
     pub(crate) fn waits_for_lease(&self, entry: &EntryKey) -> Result<Vec<Wait>, Circle> {
         let mut waits = waits();
-        let others = waits.by_entry.get(entry).map(Vec::as_slice).unwrap_or_default();
+        let others = waits.by_entry.get(&(self.owner, entry.clone())).map(Vec::as_slice).unwrap_or_default();
         let others: Vec<LoadId> = others.iter().copied().filter(|other| *other != self.id).collect();
         let waiting = self.batch.unwrap_or(self.id);
         match others.iter().find(|other| waits.reaches(**other, waiting)) {
@@ -139,7 +154,8 @@ impl Drop for Load {
     fn drop(&mut self) {
         let mut waits = waits();
         waits.edges.remove(&self.id);
-        let Some(Running { entry, .. }) = waits.loads.remove(&self.id) else { return };
+        let Some(Running { owner, entry, .. }) = waits.loads.remove(&self.id) else { return };
+        let entry = (owner, entry);
         if let Some(loads) = waits.by_entry.get_mut(&entry) {
             loads.retain(|load| *load != self.id);
             if loads.is_empty() {
@@ -184,7 +200,7 @@ impl Circle {
     /// Tells the log, once for each pair of functions.
     pub(crate) fn tell(&self, asks: Name) {
         let mut waits = waits();
-        let Some(Running { name: runs, entry }) = waits.loads.get(&self.0) else { return };
+        let Some(Running { name: runs, entry, .. }) = waits.loads.get(&self.0) else { return };
         let (runs, key) = (*runs, entry.subject.clone());
         if !waits.told.insert((asks.at.file, asks.at.line, runs.at.file, runs.at.line)) {
             return;
@@ -198,5 +214,25 @@ impl Circle {
             "a cached function is called for a key whose load waits for this very call: it is loaded at once, past the cache; \
              let the loader call the uncached function, or give the two calls different keys"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Namespace;
+    use crate::subject::Kind;
+
+    #[test]
+    fn a_lease_is_waited_for_where_a_load_of_the_same_cache_may_hold_it() {
+        let name = Name { template: "row:<id>", at: Location { function: "row", file: "row.rs", line: 1 } };
+        let subject = Namespace::new("waits").unwrap().subject(Kind::Entity, |text| text.literal("row:1"));
+        let entry = EntryKey { subject, field: 1 };
+        let (one, other) = (Arc::new(1), Arc::new(1));
+        let begins = |cache| Load::begins(LoadId::new(), name, Owner::of(cache), &entry);
+        let (asks, same, foreign) = (begins(&one), begins(&one), begins(&other));
+        let waits_for = |waits: &[Wait]| waits.iter().map(|wait| wait.on).collect::<Vec<_>>();
+        assert_eq!(waits_for(&asks.waits_for_lease(&entry).unwrap()), [same.id()]);
+        assert_eq!(waits_for(&foreign.waits_for_lease(&entry).unwrap()), []);
     }
 }
