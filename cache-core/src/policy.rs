@@ -80,7 +80,8 @@ pub enum Early {
 /// What a caller does that misses while somebody else loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnWait {
-    /// Waits, and then loads for itself. `None`: four times a typical load of the function, from 200 ms to 30 s.
+    /// Waits, and then loads for itself. `None`: four times a typical load of the function, or twice its longest lately,
+    /// from 1 s to 30 s.
     Wait(Option<Duration>),
     /// Takes the value whose lifetime is over, if that still stands and is allowed; else waits.
     Stale,
@@ -135,6 +136,11 @@ impl Policy {
     #[must_use]
     pub fn stale(&self) -> Duration {
         self.lifetime.stale_while_revalidate.max(self.on_error.stale_if_error)
+    }
+
+    /// Whether somebody said for how long a call waits for others, all in all.
+    pub(crate) fn is_bounded(&self) -> bool {
+        matches!(self.on_wait, OnWait::Wait(Some(_)))
     }
 
     /// The longest that an entry stays in the store, without jitter.

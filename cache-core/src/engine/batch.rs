@@ -18,6 +18,7 @@ use self::lease::{Errand, Held};
 use super::join::Waited;
 use super::lease::Force;
 use super::load::Reader;
+use super::pace::Last;
 use super::read::{Plan, Tags};
 use super::{Core, SiteState, call, put};
 use crate::flight::{self, Leader, LoadId, Role, Waiter};
@@ -126,6 +127,7 @@ where
         tags,
         learned: None,
         state: state.clone(),
+        last: Last::default(),
     };
     let plans: Vec<_> = names.into_iter().map(plan).collect();
     let reader = |plan| {
@@ -338,7 +340,7 @@ impl<V: Cacheable> Reading<'_, V> {
                     },
                 }
             }
-            let is_over = self.core.clock.monotonic().saturating_sub(since) >= self.state.waits();
+            let is_over = self.core.clock.monotonic().saturating_sub(since) >= self.patience();
             let hurries = policy.on_wait == OnWait::Load && self.call.mode != Mode::Refresh;
             if !part.leads.is_empty() || !circles.is_empty() || lost >= 2 || is_over || hurries {
                 if lost >= 2
@@ -352,7 +354,7 @@ impl<V: Cacheable> Reading<'_, V> {
                 return part;
             }
             let mut look_again = Vec::new();
-            for (place, waited) in self.wait(waiters).await {
+            for (place, waited) in self.wait(waiters, since).await {
                 match waited {
                     Waited::Took(value) => {
                         self.state.counters.joined.add();
@@ -382,11 +384,12 @@ impl<V: Cacheable> Reading<'_, V> {
     async fn wait(
         &self,
         waiters: Vec<(usize, Waiter, Option<flight::Wait>)>,
+        began: Duration,
     ) -> Vec<(usize, Waited<Option<Arc<V>>>)> {
         let readers = self.readers;
         let waiting = waiters.into_iter().map(|(place, waiter, waiting)| {
             Box::pin(async move {
-                let waited = readers[place].wait(waiter).await;
+                let waited = readers[place].wait(waiter, began).await;
                 drop(waiting);
                 (place, waited)
             }) as crate::store::BoxFuture<'_, _>
@@ -400,7 +403,7 @@ impl<V: Cacheable> Reading<'_, V> {
             // They may be waiting for that load.
             return None;
         }
-        tokio::time::timeout(self.state.waits(), waiter.beside().acquire_owned()).await.ok()?.ok()
+        tokio::time::timeout(self.patience(), waiter.beside().acquire_owned()).await.ok()?.ok()
     }
 
     fn flight(&self, place: usize) -> flight::Key {
@@ -537,7 +540,7 @@ impl<V: Cacheable> Reading<'_, V> {
         let apart = self.call.apart();
         let (output, verdict) = self.load.body(apart.scope(body)).await;
         let took = self.core.clock.monotonic().saturating_sub(since);
-        state.took(took);
+        state.pace.took(took);
         if verdict.is_late {
             state.counters.load_timeouts.add();
         }

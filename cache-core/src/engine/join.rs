@@ -4,6 +4,7 @@
 use std::any::TypeId;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::lease::Force;
 use super::load::{Obtained, Reader};
@@ -23,9 +24,9 @@ impl<O: Output> Reader<'_, O> {
         mut standing: Option<Alive<ValueOf<O>>>,
     ) -> O {
         let counters = &self.plan.state.counters;
-        let policy = self.plan.state.policy();
+        let (policy, began) = (self.plan.state.policy(), self.core.clock.monotonic());
         if policy.stampede.sharing == Sharing::Nobody && !self.refreshes() {
-            return self.alone(load, standing).await;
+            return self.alone(load, standing, began).await;
         }
         let key = flight::Key {
             entry: self.plan.key.clone(),
@@ -37,7 +38,7 @@ impl<O: Output> Reader<'_, O> {
         let mut lost = 0;
         loop {
             let waiter = match self.core.flights.enter(&key, lost) {
-                Role::Lead(leader) => return self.lead(leader, load, standing).await,
+                Role::Lead(leader) => return self.lead(leader, load, standing, began).await,
                 Role::Wait(waiter) => waiter,
             };
             match policy.on_wait {
@@ -60,7 +61,7 @@ impl<O: Output> Reader<'_, O> {
                 self.closes(circle);
                 return self.load_unleased(load, standing).await;
             }
-            let waited = self.wait(waiter).await;
+            let waited = self.wait(waiter, began).await;
             drop(waiting);
             match waited {
                 Waited::Took(output) => {
@@ -90,7 +91,7 @@ impl<O: Output> Reader<'_, O> {
                         return output;
                     }
                 }
-                Waited::Lead(leader) => return self.lead(leader, load, standing).await,
+                Waited::Lead(leader) => return self.lead(leader, load, standing, began).await,
                 Waited::LoadBeside(_permit) => {
                     self.not_stored(NotStored::Crowded);
                     return self.load_unleased(load, standing).await;
@@ -104,10 +105,11 @@ impl<O: Output> Reader<'_, O> {
         &self,
         load: impl FnOnce() -> F,
         standing: Option<Alive<ValueOf<O>>>,
+        began: Duration,
     ) -> O {
         let own = self.begins(LoadId::new());
         let _enclosing = flight::wait(own.id());
-        let grant = match self.obtain(|| 0, false, &own).await {
+        let grant = match self.obtain(|| 0, false, &own, began).await {
             Obtained::Entry(alive, _) => {
                 self.tell_hit(Answered::Awaited, &alive);
                 match Self::hand_out(alive.value) {
@@ -129,9 +131,11 @@ impl<O: Output> Reader<'_, O> {
         Self::loaded(value)
     }
 
-    pub(super) async fn wait(&self, mut waiter: Waiter) -> Waited<O> {
+    /// Waits for a flight; `began` is when this call began to wait for others.
+    pub(super) async fn wait(&self, mut waiter: Waiter, began: Duration) -> Waited<O> {
         let (arrival, beside) = (waiter.arrival(), waiter.beside());
-        let patience = self.plan.state.waits();
+        let patience =
+            if self.plan.state.policy().is_bounded() { self.left(began) } else { self.plan.waits() };
         // Few load beside a flight at once, but nobody waits for a place for ever: the loads in front may hang. Who is inside a
         // load does not wait at all: they may be waiting for that load.
         let place = || async {
@@ -197,6 +201,7 @@ impl<O: Output> Reader<'_, O> {
         leader: Leader,
         load: impl FnOnce() -> F,
         standing: Option<Alive<ValueOf<O>>>,
+        began: Duration,
     ) -> O {
         let own = self.begins(leader.load());
         let _enclosing = flight::wait(leader.load());
@@ -207,7 +212,7 @@ impl<O: Output> Reader<'_, O> {
         }
         let obtained = match late {
             true => Obtained::Nothing,
-            false => self.obtain(|| leader.asks(), standing.is_some(), &own).await,
+            false => self.obtain(|| leader.asks(), standing.is_some(), &own, began).await,
         };
         let grant = match obtained {
             Obtained::Entry(alive, asked) => {

@@ -116,7 +116,7 @@ impl Core {
             key: &plan.key,
             tags: &asked,
             token: grant.token,
-            duration: plan.state.lease(),
+            duration: plan.lease(),
             force: force.is_any(),
             over: force.mark(),
             finished,

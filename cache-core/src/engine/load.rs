@@ -79,6 +79,7 @@ impl<O: Output> Reader<'_, O> {
         asks: impl Fn() -> u64,
         has_stale: bool,
         own: &Load,
+        began: Duration,
     ) -> Obtained<ValueOf<O>> {
         let (core, state) = (self.core, &self.plan.state);
         let policy = state.policy();
@@ -94,7 +95,7 @@ impl<O: Output> Reader<'_, O> {
             learned.learn(tags);
         }
         let (mut force, mut finished, mut pause) = (self.first_force(), Vec::new(), FIRST_PAUSE);
-        let since = core.clock.monotonic();
+        let since = if policy.is_bounded() { began } else { core.clock.monotonic() };
         let mut _waits = Vec::new();
         loop {
             let asked = asks();
@@ -143,7 +144,8 @@ impl<O: Output> Reader<'_, O> {
                         self.not_stored(NotStored::Busy);
                         return Obtained::Nothing;
                     }
-                    if core.clock.monotonic().saturating_sub(since) >= state.waits() {
+                    let left = self.left(since);
+                    if left.is_zero() {
                         state.counters.lease_waits_exceeded.add();
                         self.not_stored(NotStored::Busy);
                         return Obtained::Nothing;
@@ -156,12 +158,17 @@ impl<O: Output> Reader<'_, O> {
                             return Obtained::Nothing;
                         }
                     }
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep(pause.min(left)).await;
                     pause = (pause * 3 / 2).min(LAST_PAUSE);
                     force = self.first_force();
                 }
             }
         }
+    }
+
+    /// What is left of the time that it waits for others.
+    pub(super) fn left(&self, since: Duration) -> Duration {
+        self.plan.waits().saturating_sub(self.core.clock.monotonic().saturating_sub(since))
     }
 
     /// The store failed; a call is counted once, however often it did.
@@ -195,7 +202,7 @@ impl<O: Output> Reader<'_, O> {
             None => body.await,
         };
         let took = self.core.clock.monotonic().saturating_sub(since);
-        state.took(took);
+        state.pace.took(took);
         if verdict.is_late {
             state.counters.load_timeouts.add();
         }

@@ -11,6 +11,7 @@ mod hint;
 mod join;
 mod lease;
 mod load;
+mod pace;
 mod put;
 mod read;
 mod turn;
@@ -157,8 +158,8 @@ pub(crate) struct SiteState {
     pub(crate) counters: Counters,
     /// Hash of template shape and tags, to be combined with the value's schema.
     pub(crate) seed: u64,
-    /// Moving average of the load time in microseconds; 0 when nothing was loaded yet.
-    typical: AtomicU64,
+    /// How long its loads take.
+    pace: pace::Pace,
     /// The longest lifetime that a loader said, in milliseconds.
     said: AtomicU64,
     policy: ArcSwap<Policy>,
@@ -171,10 +172,10 @@ pub(crate) struct SiteState {
 impl SiteState {
     fn new(site: &'static ReadSite, profiles: &Profiles, settings: &Settings) -> Self {
         let policy = ArcSwap::from_pointee(resolve(site, profiles));
-        let (counters, typical, said) = (Counters::default(), AtomicU64::new(0), AtomicU64::new(0));
+        let (counters, pace, said) = (Counters::default(), pace::Pace::default(), AtomicU64::new(0));
         let told_strangers = AtomicBool::new(false);
         let watch = settings.advice.then(Box::default);
-        Self { site, counters, seed: put::seed(site), typical, said, policy, told_strangers, watch }
+        Self { site, counters, seed: put::seed(site), pace, said, policy, told_strangers, watch }
     }
 
     /// The policy that is in force now.
@@ -182,11 +183,11 @@ impl SiteState {
         **self.policy.load()
     }
 
-    /// How long a caller waits for another's load.
-    pub(crate) fn waits(&self) -> Duration {
+    /// How long a caller waits for another's load; `last` is what the load of the entry that has ended took.
+    fn waits(&self, last: Duration) -> Duration {
         match self.policy().on_wait {
             OnWait::Wait(Some(bound)) => bound,
-            OnWait::Wait(None) | OnWait::Stale | OnWait::Load => self.patience(),
+            OnWait::Wait(None) | OnWait::Stale | OnWait::Load => self.pace.patience(last),
         }
     }
 
@@ -205,29 +206,6 @@ impl SiteState {
         let said = Duration::from_millis(self.said.load(Ordering::Relaxed)).saturating_add(policy.stale());
         policy.longest().max(said).saturating_mul(2)
     }
-
-    /// A load took this long.
-    pub(crate) fn took(&self, load: Duration) {
-        let new = u64::try_from(load.as_micros()).unwrap_or(u64::MAX).max(1);
-        let old = self.typical.load(Ordering::Relaxed);
-        let mean = if old == 0 { new } else { old - old / 8 + new / 8 };
-        self.typical.store(mean.max(1), Ordering::Relaxed);
-    }
-
-    /// How long others wait for a load before they load beside it: four times a typical one, at least 200 ms (a pause of the
-    /// machine is no reason to load again), four seconds when nothing is known.
-    pub(crate) fn patience(&self) -> Duration {
-        match self.typical.load(Ordering::Relaxed) {
-            0 => Duration::from_secs(4),
-            typical => Duration::from_micros(typical.saturating_mul(4)).clamp(MIN_PATIENCE, MAX_PATIENCE),
-        }
-    }
-
-    /// How long a lease keeps others from loading: a little less than they wait, so that one of them takes a dead loader's
-    /// place instead of all giving up. A load that takes longer still fills unless somebody did.
-    pub(crate) fn lease(&self) -> Duration {
-        self.patience() * 3 / 4
-    }
 }
 
 /// The policy of a site. A lifetime is checked for when the cache is built; without one an entry lives as shortly as is possible.
@@ -235,9 +213,6 @@ fn resolve(site: &ReadSite, profiles: &Profiles) -> Policy {
     let profile = site.profile.and_then(|name| profiles.get(name)).unwrap_or_default();
     site.options.or(profile).resolve().unwrap_or(Policy::ttl(Duration::from_millis(1)))
 }
-
-const MIN_PATIENCE: Duration = Duration::from_millis(200);
-const MAX_PATIENCE: Duration = Duration::from_secs(30);
 
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

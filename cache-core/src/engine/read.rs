@@ -14,6 +14,7 @@ use super::behind::{self, Again, Outcome};
 use super::hint::{Frame, Learned, Namer};
 use super::lease::Force;
 use super::load::Reader;
+use super::pace::Last;
 use super::{Core, SiteState, call, put};
 use crate::breaker::Touched;
 use crate::codec;
@@ -59,9 +60,21 @@ pub(super) struct Plan {
     /// The tags that the value names.
     pub(super) learned: Option<Arc<Learned>>,
     pub(super) state: Arc<SiteState>,
+    /// What the load of the entry took that was found.
+    pub(super) last: Last,
 }
 
 impl Plan {
+    /// How long this call waits for another's load.
+    pub(super) fn waits(&self) -> Duration {
+        self.state.waits(self.last.load())
+    }
+
+    /// How long its lease keeps others from loading.
+    pub(super) fn lease(&self) -> Duration {
+        self.state.pace.lease(self.last.load())
+    }
+
     /// The parts of the store that this read depends on.
     pub(super) fn touched(&self, store: &Arc<dyn Store>, tags: &[Subject]) -> Touched {
         Touched::new(store.shard(&self.key.subject), tags.iter().map(|tag| store.shard(tag)))
@@ -166,7 +179,7 @@ where
     let key = EntryKey { subject, field: put::field::<ValueOf<O>>(state.seed) };
     let learn = |namer| Learned::new(core.namespace.clone(), frames, namer, core.hints.of(&key));
     let learned = namer.map(learn).map(Arc::new);
-    let plan = Plan { key, tags, learned, state };
+    let plan = Plan { key, tags, learned, state, last: Last::default() };
     let note = call::note(&call, &plan);
     let (degraded, output) = (AtomicBool::new(false), std::marker::PhantomData);
     let reader = Reader::<O> { core, plan: &plan, call, note, degraded, output };
@@ -343,6 +356,9 @@ impl<O: Output> Reader<'_, O> {
             counters.undecodable.add();
             return Err(Miss::Undecodable);
         };
+        if header.fingerprint == self.plan.key.fingerprint() {
+            self.plan.last.took(header.load);
+        }
         if self.core.settings.faults.serves_any_epoch {
             header.epoch = found.epoch;
         }

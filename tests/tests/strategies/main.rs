@@ -3,6 +3,7 @@
 mod background;
 mod conditions;
 mod edges;
+mod leases;
 mod profiles;
 mod stale;
 mod waiting;

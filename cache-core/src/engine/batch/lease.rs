@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Reading;
 use crate::engine::Core;
@@ -172,7 +173,8 @@ impl<V: Cacheable> Reading<'_, V> {
                 to_ask = again;
                 continue;
             }
-            let is_over = core.clock.monotonic().saturating_sub(since) >= self.state.waits();
+            let left = self.patience().saturating_sub(core.clock.monotonic().saturating_sub(since));
+            let is_over = left.is_zero();
             if busy.is_empty() || !may_wait || !to_load.is_empty() || is_over {
                 if is_over {
                     busy.iter().for_each(|_| counters.lease_waits_exceeded.add());
@@ -190,13 +192,18 @@ impl<V: Cacheable> Reading<'_, V> {
                 to_load.append(&mut busy);
                 break;
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 3 / 2).min(LAST_PAUSE);
             busy.iter_mut()
                 .for_each(|errand| errand.force = if errand.is_due { Force::No } else { errand.first });
             to_ask = busy;
         }
         to_load
+    }
+
+    /// How long it waits for others: as long as for the dearest of its keys.
+    pub(super) fn patience(&self) -> Duration {
+        self.readers.iter().map(|reader| reader.plan.waits()).max().unwrap_or_default()
     }
 
     /// Waits for the leases of these errands, which other loads of this process may hold; `None` if one of those waits for this
@@ -262,7 +269,7 @@ impl<V: Cacheable> Reading<'_, V> {
             errand.asked = errand.leader.as_ref().map(Leader::asks).unwrap_or_default();
             by_place.insert(errand.place, errand);
         }
-        let (seed, duration) = (self.core.random(), self.state.lease());
+        let seed = self.core.random();
         let tag_ttl = self.state.tag_lifetime();
         let leasing = self.each(by_place.keys().copied().collect(), |chunk| {
             let (by_place, leases) = (&by_place, &held.leases);
@@ -274,7 +281,7 @@ impl<V: Cacheable> Reading<'_, V> {
                         key: &plan.key,
                         tags: &plan.tags,
                         token,
-                        duration,
+                        duration: plan.lease(),
                         force: force.is_any(),
                         over: force.mark(),
                         finished,
