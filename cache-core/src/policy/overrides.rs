@@ -22,9 +22,11 @@ macro_rules! overrides {
             /// Names nothing.
             pub const NONE: Self = Self { $($name: None,)* };
 
-            /// These, and where they say nothing, those.
+            /// These, and where they say nothing, those. When an entry is loaded early is said by one of them, whole: XFetch here
+            /// leaves no refresh-ahead from there, and the other way round.
             #[must_use]
             pub fn or(self, those: Self) -> Self {
+                let those = if self.says_when_early() { those.without_early() } else { those };
                 Self { $($name: self.$name.or(those.$name),)* }
             }
         }
@@ -115,6 +117,15 @@ impl Overrides {
         }
         mistakes.extend(self.contradictions());
         mistakes
+    }
+
+    fn says_when_early(&self) -> bool {
+        self.refresh_ahead.is_some() || self.stampede.is_some_and(|stampede| stampede.early != Early::Never)
+    }
+
+    fn without_early(self) -> Self {
+        let stampede = self.stampede.map(|stampede| Stampede { early: Early::Never, ..stampede });
+        Self { stampede, refresh_ahead: None, ..self }
     }
 
     fn contradictions(&self) -> Vec<String> {
@@ -269,6 +280,23 @@ mod tests {
         let profile = Overrides { jitter: Some(0.1), ..Overrides::ttl(SECOND) };
         let policy = attribute.or(profile).resolve().unwrap();
         assert_eq!((policy.lifetime.jitter, policy.lifetime.ttl), (0.5, SECOND));
+    }
+
+    #[test]
+    fn the_nearer_one_says_when_an_entry_is_loaded_early() {
+        let xfetch = Stampede { sharing: Sharing::Lease, early: Early::XFetch { beta: 1.0 } };
+        let by_chance = Overrides { stampede: Some(xfetch), ..Overrides::ttl(SECOND) };
+        let ahead = Overrides { refresh_ahead: Some(0.8), ..Overrides::ttl(SECOND) };
+        let flight = Stampede { sharing: Sharing::Flight, early: Early::Never };
+        for (attribute, profile, early) in [
+            (by_chance, ahead, xfetch.early),
+            (ahead, by_chance, Early::Ahead { share: 0.8 }),
+            (Overrides { stampede: Some(flight), ..Overrides::NONE }, ahead, Early::Ahead { share: 0.8 }),
+        ] {
+            let both = attribute.or(profile);
+            assert_eq!(both.mistakes(), Vec::<String>::new());
+            assert_eq!(both.resolve().unwrap().stampede.early, early);
+        }
     }
 
     #[test]
