@@ -24,8 +24,8 @@ pub(crate) type Shared = Option<Arc<dyn Any + Send + Sync>>;
 /// How a flight ended.
 #[derive(Clone)]
 pub(crate) enum Ending {
-    /// With a value and what it rests on.
-    Landed(Shared, Proof),
+    /// With a value, what it rests on, and whether its loader said that it is not to be kept.
+    Landed { value: Shared, proof: Proof, is_skipped: bool },
     /// Its leader failed, or left before the end. How many did so in a row.
     Lost(u32),
 }
@@ -150,7 +150,13 @@ impl Leader {
     /// The end, with a value.
     pub(crate) fn lands(mut self, value: Shared, proof: Proof) {
         self.landed = true;
-        self.end(Ending::Landed(value, proof));
+        self.end(Ending::Landed { value, proof, is_skipped: false });
+    }
+
+    /// The end, with a value that nobody is to keep, nor what is made of it.
+    pub(crate) fn lands_skipped(mut self, value: Shared, proof: Proof) {
+        self.landed = true;
+        self.end(Ending::Landed { value, proof, is_skipped: true });
     }
 
     fn end(&self, ending: Ending) {

@@ -101,6 +101,11 @@ pub(crate) fn is_late() {
     running(|load| load.is_late.store(true, Ordering::Relaxed));
 }
 
+/// Whether it was.
+pub(crate) fn was_late() -> bool {
+    running(|load| load.is_late.load(Ordering::Relaxed)).unwrap_or(false)
+}
+
 /// The value that the running load is about to return lives for so long.
 pub(crate) fn lives(ttl: Duration) {
     running(|load| load.said.lock().unwrap_or_else(PoisonError::into_inner).ttl = Some(ttl));

@@ -511,10 +511,12 @@ impl<V: Cacheable> Reading<'_, V> {
         }
         let stored = self.fill(&errands, &verdict, took, &mut held).await;
         for errand in errands {
-            let value = self.known[errand.place].clone().flatten();
-            let filled = stored.contains(&errand.place);
-            if let Some(leader) = errand.leader {
-                leader.lands(value.map(|value| value as _), Proof::Load { filled });
+            let value = self.known[errand.place].clone().flatten().map(|value| value as _);
+            let proof = Proof::Load { filled: stored.contains(&errand.place) };
+            match errand.leader {
+                Some(leader) if verdict.is_skipped => leader.lands_skipped(value, proof),
+                Some(leader) => leader.lands(value, proof),
+                None => {}
             }
         }
         Ok(Some(rest))

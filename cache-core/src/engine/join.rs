@@ -11,6 +11,7 @@ use super::load::{Obtained, Reader};
 use super::read::Alive;
 use crate::flight::{self, Ending, Leader, LoadId, Next, Role, Shared, Waiter};
 use crate::freshness::{Arrival, Proof, Stage, may_take};
+use crate::loading;
 use crate::mode::{NotStored, Outcome as Answered};
 use crate::output::{Output, Payload, ValueOf};
 use crate::policy::{OnWait, Sharing};
@@ -159,10 +160,11 @@ impl<O: Output> Reader<'_, O> {
             },
         };
         match ending {
-            Ending::Landed(value, proof) => {
+            Ending::Landed { value, proof, is_skipped } => {
                 if self.takes(arrival, proof)
                     && let Some(output) = Self::typed(value).and_then(Self::hand_out)
                 {
+                    loading::inherit(false, is_skipped);
                     return Waited::Took(output);
                 }
                 match proof {
@@ -264,7 +266,12 @@ impl<O: Output> Reader<'_, O> {
             Some(grant) => self.fill(grant, value.as_deref(), &verdict, took).await,
             None => false,
         };
-        leader.lands(value.clone().map(|value| value as _), Proof::Load { filled });
+        let (shared, proof) = (value.clone().map(|value| value as _), Proof::Load { filled });
+        if verdict.is_skipped {
+            leader.lands_skipped(shared, proof)
+        } else {
+            leader.lands(shared, proof)
+        }
         Self::loaded(value)
     }
 

@@ -77,14 +77,14 @@ pub fn unless<O: Output>(output: &O, skip: impl FnOnce(&ValueOf<O>) -> bool) {
     only_if(output, |value| !skip(value));
 }
 
-/// The error that `cache_err` names counts as "there is none".
+/// The error that `cache_err` names counts as "there is none", unless it is what the hard timeout is called.
 ///
 /// # Errors
 /// Any other.
 pub fn absent<P: Item, E>(result: Result<P, E>, is: impl FnOnce(&E) -> bool) -> Result<Option<P>, E> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if is(&error) => Ok(None),
+        Err(error) if is(&error) && !loading::was_late() => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -10,6 +10,18 @@ struct Prices {
     source: Arc<Source>,
 }
 
+/// Why there is no price. It says too little: one that came too late looks as if there were none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Missing {
+    NotFound,
+}
+
+impl From<LoadTimeout> for Missing {
+    fn from(_: LoadTimeout) -> Self {
+        Self::NotFound
+    }
+}
+
 impl Prices {
     #[cached(key = "timed:<id>", ttl = "1h", ttl_from = |price: &u64| *price as u32 * SECOND)]
     async fn timed(&self, id: u64) -> Result<u64, Failed> {
@@ -38,6 +50,16 @@ impl Prices {
             loading::skip();
         }
         Ok(price)
+    }
+
+    #[cached(key = "over_skipped:<id>", ttl = "1h")]
+    async fn over_skipped(&self, id: u64) -> Result<u64, Failed> {
+        self.skipped(id).await
+    }
+
+    #[cached(key = "late:<id>", ttl = "1h", hard_timeout = "2s", cache_err = Missing::NotFound)]
+    async fn late(&self, id: u64) -> Result<u64, Missing> {
+        self.source.load().await.map_err(|_| Missing::NotFound)
     }
 
     #[cached(key = "absent:<id>", ttl = "1h", negative_ttl = "30s", cache_err = Failed::NotFound)]
@@ -118,6 +140,38 @@ async fn a_loader_may_say_that_its_value_is_not_to_be_stored() {
     assert_eq!(prices.skipped(7).await, Ok(2));
     world.source.becomes(3);
     assert_eq!(prices.skipped(7).await, Ok(2), "this was stored");
+}
+
+#[tokio::test]
+async fn a_value_that_is_not_to_be_kept_is_not_kept_by_those_who_waited_for_it_either() {
+    let world = World::new();
+    let prices = prices(&world);
+    let lease = world.store.hold(cache_core::testkit::Command::Lease);
+    let leader = tokio::spawn({
+        let prices = prices.clone();
+        async move { prices.skipped(7).await }
+    });
+    lease.reached().await;
+    let joiner = tokio::spawn({
+        let prices = prices.clone();
+        async move { prices.over_skipped(7).await }
+    });
+    assert!(comes_true(|| prices.cache.stats().total().misses == 3).await);
+    lease.release();
+    assert_eq!((leader.await.unwrap(), joiner.await.unwrap()), (Ok(1), Ok(1)));
+    let [inner, outer] = ["skipped:<id>", "over_skipped:<id>"].map(|of| prices.cache.stats().of(of));
+    assert_eq!((inner.joined, inner.fills, outer.fills, outer.unkept), (1, 0, 0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_was_late_is_not_remembered_as_an_absence() {
+    let world = World::new();
+    let prices = prices(&world);
+    world.source.closes();
+    assert_eq!(prices.late(7).await, Err(Missing::NotFound));
+    world.source.opens();
+    assert_eq!(prices.late(7).await, Ok(1));
+    assert_eq!(prices.cache.stats().total().negative_hits, 0);
 }
 
 #[tokio::test]
