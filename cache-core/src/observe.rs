@@ -48,7 +48,7 @@ counters! {
         stale,
         /// Runs of a loader that ended in its own error.
         load_errors,
-        /// Runs of a loader that were dropped because they took longer than `hard_timeout`.
+        /// Runs of a loader that were dropped because they took longer than `hard_timeout`, or, in the background, five minutes.
         load_timeouts,
         /// Reads that took a value whose lifetime was over because the load took longer than `soft_timeout`.
         soft_timeouts,

@@ -2,23 +2,29 @@
 //! key in one process, and more at a time than there are places.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tracing::Instrument;
 
 use super::Core;
 use super::lease::{Force, Grant};
 use super::read::Plan;
 use crate::flight::Shared;
+use crate::freshness::{Arrival, Proof, Stage, may_take};
 use crate::loading::Known;
 use crate::store::BoxFuture;
-use crate::subject::EntryKey;
+use crate::subject::{EntryKey, Subject};
 
 /// How many failed keys are remembered; beyond that the ones whose rest is over are forgotten, and then any.
 const MOST_RESTING: usize = 10_000;
+
+/// A load in the background holds its place no longer than this, and its `hard_timeout`: nobody waits for it, so nobody would
+/// notice one that hangs. Long, since the dearest loads are the ones that are loaded behind everybody's back.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Calls a function again by itself.
 pub(crate) trait Again {
@@ -62,7 +68,8 @@ pub(crate) struct Behind {
 
 #[derive(Debug, Default)]
 struct State {
-    running: HashSet<EntryKey>,
+    /// With the tags it is loaded under: under others, what its fill proves says nothing.
+    running: HashMap<EntryKey, (Vec<Subject>, watch::Receiver<Progress>)>,
     /// Until when, on the monotonic clock.
     resting: HashMap<EntryKey, Duration>,
 }
@@ -101,11 +108,29 @@ impl Behind {
         state.resting.insert(key.clone(), until);
     }
 
-    fn running(core: &Arc<Core>, key: &EntryKey) -> Option<Place> {
-        let permit = core.behind.places.clone().try_acquire_owned().ok()?;
-        let is_first = core.behind.state().running.insert(key.clone());
-        is_first.then(|| Place { core: core.clone(), key: key.clone(), _permit: permit })
+    /// A place for this key's load, unless it has one or there is none.
+    fn begin(core: &Arc<Core>, plan: &Plan) -> Begun {
+        let mut state = core.behind.state();
+        if let Some((tags, events)) = state.running.get(&plan.key) {
+            let arrival = if *tags == plan.tags { events.borrow().stage } else { Stage::Sealed };
+            return Begun::Before(Awaited { events: events.clone(), arrival: Some(arrival) });
+        }
+        let Ok(permit) = core.behind.places.clone().try_acquire_owned() else { return Begun::Not };
+        let (teller, events) = watch::channel(Progress { stage: Stage::Pending, outcome: None });
+        state.running.insert(plan.key.clone(), (plan.tags.clone(), events.clone()));
+        let place = Place { core: core.clone(), key: plan.key.clone(), _permit: permit };
+        Begun::Now(place, Teller(teller), Awaited { events, arrival: None })
     }
+}
+
+/// Whether a background load begins.
+enum Begun {
+    /// Now, for this caller.
+    Now(Place, Teller, Awaited),
+    /// It did before.
+    Before(Awaited),
+    /// All places are taken.
+    Not,
 }
 
 /// A key's background load, while it runs.
@@ -121,10 +146,69 @@ impl Drop for Place {
     }
 }
 
+/// How far a background load is.
+#[derive(Debug)]
+struct Progress {
+    stage: Stage,
+    outcome: Option<Outcome>,
+}
+
 /// How a background load ended.
+#[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    Loaded { value: Shared, is_tainted: bool, is_skipped: bool },
+    Loaded { value: Shared, is_tainted: bool, is_skipped: bool, filled: bool },
     Failed,
+}
+
+/// A background load that a caller may wait for.
+pub(super) struct Awaited {
+    events: watch::Receiver<Progress>,
+    /// How far it was when the caller came; `None` for the one that it was begun for.
+    arrival: Option<Stage>,
+}
+
+/// What a background load is to one who waited for it.
+pub(super) enum Ending {
+    /// A value for this caller.
+    Value {
+        value: Shared,
+        is_tainted: bool,
+        is_skipped: bool,
+    },
+    /// A value that is not his, or none was loaded since somebody else does: there may be an entry.
+    LookAgain,
+    Failed,
+}
+
+impl Awaited {
+    /// Whether it was begun for another caller.
+    pub(super) fn is_another_s(&self) -> bool {
+        self.arrival.is_some()
+    }
+
+    /// Waits for its end.
+    pub(super) async fn ending(&mut self) -> Ending {
+        let Ok(progress) = self.events.wait_for(|progress| progress.outcome.is_some()).await else {
+            return Ending::LookAgain;
+        };
+        match (&progress.outcome, self.arrival) {
+            (Some(Outcome::Loaded { value, is_tainted, is_skipped, filled }), arrival) => {
+                let proof = Proof::Load { filled: *filled };
+                // Nobody else may take what an older value went into, or what may have been outdated when he came.
+                let is_his =
+                    arrival.is_none_or(|stage| !is_tainted && may_take(Arrival { stage, asked: 0 }, proof));
+                match is_his {
+                    true => Ending::Value {
+                        value: value.clone(),
+                        is_tainted: *is_tainted,
+                        is_skipped: *is_skipped,
+                    },
+                    false => Ending::LookAgain,
+                }
+            }
+            _ => Ending::Failed,
+        }
+    }
 }
 
 /// What a call that was made again finds in its task.
@@ -133,23 +217,27 @@ pub(super) struct Resume {
     key: EntryKey,
     grant: Option<Grant>,
     previous: Option<Known>,
-    told: oneshot::Sender<Outcome>,
+    teller: Teller,
 }
 
 impl Resume {
     /// The lease, what stands, and whom to tell.
     pub(super) fn begin(self) -> (Option<Grant>, Option<Known>, Teller) {
-        (self.grant, self.previous, Teller(self.told))
+        (self.grant, self.previous, self.teller)
     }
 }
 
-/// Tells whoever waits how the load ended; nothing if it is dropped.
-pub(super) struct Teller(oneshot::Sender<Outcome>);
+/// Tells whoever waits how the load goes; dropped before its end, that there is nothing.
+pub(super) struct Teller(watch::Sender<Progress>);
 
 impl Teller {
+    /// About to poll the loader for the first time, or (`Sealed`) about to send the fill.
+    pub(super) fn reaches(&self, stage: Stage) {
+        self.0.send_modify(|progress| progress.stage = stage);
+    }
+
     pub(super) fn tell(self, outcome: Outcome) {
-        // Nobody waits where the value that stands was served at once.
-        let _ = self.0.send(outcome);
+        self.0.send_modify(|progress| progress.outcome = Some(outcome));
     }
 }
 
@@ -163,31 +251,42 @@ pub(super) fn resume(core: &Arc<Core>, key: &EntryKey) -> Option<Resume> {
     RESUME.try_with(|resume| resume.borrow_mut().take_if(mine)).ok().flatten()
 }
 
-/// Loads an entry anew in a task of its own, if a place is free, nobody does already, and the lease can be had. The answer comes
-/// when the load has ended; it is dropped where there was none.
+/// Loads an entry anew in a task of its own, if a place is free, nobody does already, and the lease can be had. Gives what may be
+/// waited for: that load, or the one that runs.
 pub(super) fn renew(
     core: &Arc<Core>,
     plan: &Plan,
     force: Force,
     previous: Option<Known>,
     again: impl Again,
-) -> Option<oneshot::Receiver<Outcome>> {
-    let place = Behind::running(core, &plan.key)?;
+) -> Option<Awaited> {
+    let (place, teller, awaited) = match Behind::begin(core, plan) {
+        Begun::Now(place, teller, awaited) => (place, teller, awaited),
+        Begun::Before(awaited) => return Some(awaited),
+        Begun::Not => return None,
+    };
     let call = again.again()?;
-    let (told, outcome) = oneshot::channel();
     let (core, plan) = (core.clone(), plan.clone());
-    tokio::spawn(async move {
+    // Not a part of the request, which does not wait for it, but caused by it.
+    let span = tracing::debug_span!(parent: None, "cache.refresh", template = plan.state.site.template, key = %plan.key.subject);
+    span.follows_from(tracing::Span::current());
+    let renewal = async move {
         let _place = place;
         let faults = core.settings.faults;
         let late = faults.renews_by_set || faults.refreshes_by_set;
         let grant = if late { None } else { core.lease_early(&plan, force).await };
         if late || grant.is_some() {
             plan.state.counters.refreshes.add();
-            let resume = Resume { core, key: plan.key.clone(), grant, previous, told };
-            within(resume, call).await;
+            let limit = LONGEST.saturating_add(plan.state.policy().timeouts.hard.unwrap_or_default());
+            let resume = Resume { core, key: plan.key.clone(), grant, previous, teller };
+            if tokio::time::timeout(limit, within(resume, call)).await.is_err() {
+                plan.state.counters.load_timeouts.add();
+                tracing::warn!(template = plan.state.site.template, key = %plan.key.subject, ?limit, "a load in the background took too long and was dropped");
+            }
         }
-    });
-    Some(outcome)
+    };
+    tokio::spawn(renewal.instrument(span));
+    Some(awaited)
 }
 
 async fn within(resume: Resume, call: impl Future<Output = ()>) {

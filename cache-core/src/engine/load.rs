@@ -17,7 +17,7 @@ use super::read::{Alive, Plan};
 use crate::codec;
 use crate::entry::{self, Header};
 use crate::flight::{self, Load, LoadId};
-use crate::freshness::same_stamps;
+use crate::freshness::{Stage, same_stamps};
 use crate::loading::{self, Known, Verdict};
 use crate::mode::{Call, NotStored, Note, Outcome as Answered, Stored};
 use crate::output::{Output, Payload, ValueOf};
@@ -261,6 +261,7 @@ impl<O: Output> Reader<'_, O> {
         let (grant, previous, teller) = resume.begin();
         let own = self.begins(LoadId::new());
         let unless_it_ends = RestsIfLeft(self);
+        teller.reaches(Stage::Loading);
         let made = async {
             let made = self.load(Some(&own), load, previous).await.apart();
             std::mem::forget(unless_it_ends);
@@ -279,12 +280,16 @@ impl<O: Output> Reader<'_, O> {
             None => self.core.lease_early(self.plan, Force::OverAny).await,
             held => held,
         };
-        if let Some(grant) = grant {
-            self.fill(grant, value.as_deref(), &verdict, took).await;
+        if !self.core.settings.faults.seals_late {
+            teller.reaches(Stage::Sealed);
         }
+        let filled = match grant {
+            Some(grant) => self.fill(grant, value.as_deref(), &verdict, took).await,
+            None => false,
+        };
         let Verdict { is_tainted, is_skipped, .. } = verdict;
         let told = value.clone().map(|value| value as _);
-        teller.tell(Outcome::Loaded { value: told, is_tainted, is_skipped });
+        teller.tell(Outcome::Loaded { value: told, is_tainted, is_skipped, filled });
         Self::loaded(value)
     }
 

@@ -14,6 +14,7 @@ mod load;
 mod pace;
 mod put;
 mod read;
+mod soft;
 mod turn;
 mod version;
 mod write;

@@ -8,9 +8,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
-use super::behind::{self, Again, Outcome};
+use super::behind::{self, Again};
 use super::hint::{Frame, Learned, Namer};
 use super::lease::Force;
 use super::load::Reader;
@@ -274,9 +273,9 @@ impl<O: Output> Reader<'_, O> {
         if !self.is_resting() {
             match self.plan.state.policy().timeouts.soft {
                 Some(soft) if !self.is_inline(&again) => {
-                    let outcome =
+                    let renewed =
                         behind::renew(self.core, self.plan, alive.force, alive.known.clone(), again);
-                    if let Some(output) = self.within_soft(soft, outcome).await {
+                    if let Some(output) = self.within_soft(soft, renewed).await {
                         return output;
                     }
                 }
@@ -286,22 +285,6 @@ impl<O: Output> Reader<'_, O> {
         match self.serve_stale(alive) {
             Some(output) => output,
             None => self.slowly(load, None).await,
-        }
-    }
-
-    /// Waits for a load in the background; `None` if there is nothing, or nothing in time.
-    async fn within_soft(&self, soft: Duration, outcome: Option<oneshot::Receiver<Outcome>>) -> Option<O> {
-        match tokio::time::timeout(soft, outcome?).await {
-            Ok(Ok(Outcome::Loaded { value, is_tainted, is_skipped })) => {
-                loading::inherit(is_tainted, is_skipped);
-                self.tell(|call| call.outcome = Answered::Joined);
-                Self::typed(value).and_then(Self::hand_out)
-            }
-            Ok(Ok(Outcome::Failed) | Err(_)) => None,
-            Err(_) => {
-                self.plan.state.counters.soft_timeouts.add();
-                None
-            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the options of `#[cached]` do, through the attribute, on the memory store and a clock that is moved by hand.
 
 mod background;
+mod behind;
 mod conditions;
 mod edges;
 mod leases;
