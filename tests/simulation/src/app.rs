@@ -1,6 +1,8 @@
 //! The application of the simulated instances: annotated functions as a user writes them. Refuses nothing.
 //!
-//! `row`, `soon`, `list` and `card` do what the seed draws ([`crate::variety`]); `early` and `page` are always the same.
+//! `row`, `soon`, `list`, `card` and the batches do what the seed draws ([`crate::variety`]); `early` and `page` are always the same.
+
+use std::collections::HashMap;
 
 use cache_core::{Cache, Cacheable, cached, invalidates, writes_through};
 use serde::{Deserialize, Serialize};
@@ -63,13 +65,19 @@ pub struct App {
     pub cache: Cache,
     pub db: Db,
     /// How many rows there are.
-    pub rows: usize,
+    pub count: usize,
 }
 
 impl App {
     async fn select(&self, id: usize) -> Result<Option<Row>, Failure> {
         let version = self.db.read(vec![id]).await?[0];
         Ok((version > 0).then_some(Row { id, version }))
+    }
+
+    async fn select_many(&self, ids: &[usize]) -> Result<HashMap<usize, Row>, Failure> {
+        let versions = self.db.read(ids.to_vec()).await?;
+        let rows = ids.iter().zip(versions).filter(|(_, version)| *version > 0);
+        Ok(rows.map(|(&id, version)| (id, Row { id, version })).collect())
     }
 
     #[cached(key = "row:<id>", profile = "behind", refresh = "background")]
@@ -88,9 +96,21 @@ impl App {
         self.select(id).await
     }
 
+    /// Entries of `row`, many in one call.
+    #[cached(key = "row:<id>", profile = "before", batch, batch_limit = 2)]
+    pub async fn rows(&self, ids: &[usize]) -> Result<HashMap<usize, Row>, Failure> {
+        self.select_many(ids).await
+    }
+
+    /// Entries of `soon`, many in one call.
+    #[cached(key = "soon:<id>", profile = "before", hard_timeout = "40ms", batch)]
+    pub async fn many(&self, ids: &[usize]) -> Result<HashMap<usize, Row>, Failure> {
+        self.select_many(ids).await
+    }
+
     #[cached(key = "list", tags = ["rows"], profile = "behind", refresh = "background", hard_timeout = "40ms")]
     pub async fn list(&self) -> Result<Vec<Row>, Failure> {
-        let versions = self.db.read((0..self.rows).collect()).await?;
+        let versions = self.db.read((0..self.count).collect()).await?;
         Ok(versions.into_iter().enumerate().map(|(id, version)| Row { id, version }).collect())
     }
 

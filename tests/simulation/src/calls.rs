@@ -1,5 +1,7 @@
 //! One call of the application from its first poll to its return, with what it saw written into the facts. Refuses to judge.
 
+use std::collections::HashMap;
+
 use cache_core::scope::OpenScope;
 
 use crate::app::{App, Row, seen};
@@ -28,6 +30,7 @@ pub async fn make(app: App, op: OpId, call: Call, at_rest: bool) {
                 state.say(|state| format!("{}: returns {}", state.who(process, Some(op)), versions(&seen)));
                 let count = if at_rest { &mut state.counts.rest_reads } else { &mut state.counts.reads };
                 *count += 1;
+                state.counts.batch_reads += u64::from(matches!(call, Call::Rows(_) | Call::Many(_)));
                 let ran = state.choice.zip(Function::of(&call));
                 state.called.extend(ran);
                 state.facts.reads.push(Read { op, begin, end, seen, at_rest });
@@ -67,11 +70,17 @@ async fn read(app: &App, call: &Call) -> Result<Vec<(usize, Version)>, Failure> 
         Call::Row(id) => vec![seen(id, app.row(id).await?.as_ref())],
         Call::Soon(id) => vec![seen(id, app.soon(id).await?.as_ref())],
         Call::Early(id) => vec![seen(id, app.early(id).await?.as_ref())],
+        Call::Rows(ref ids) => all(ids, &app.rows(ids).await?),
+        Call::Many(ref ids) => all(ids, &app.many(ids).await?),
         Call::List => app.list().await?.iter().map(Row::seen).collect(),
         Call::Card(id) => app.card(id).await?.seen(),
         Call::Page(id) => app.page(id).await?.seen(),
         Call::Bump { .. } | Call::Install(_) | Call::Alone(_) => Vec::new(),
     })
+}
+
+fn all(ids: &[usize], rows: &HashMap<usize, Row>) -> Vec<(usize, Version)> {
+    ids.iter().map(|id| seen(*id, rows.get(id))).collect()
 }
 
 async fn write(app: &App, call: &Call) -> Result<(), Failure> {

@@ -24,6 +24,8 @@ counts! {
     reads,
     /// Reads of the quiet system.
     rest_reads,
+    /// Reads of many keys in one call.
+    batch_reads,
     /// Writes that returned `Ok`.
     writes,
     /// Writes that returned an error, for whatever reason.

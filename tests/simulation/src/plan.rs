@@ -1,5 +1,8 @@
 //! What a seed decides before a run begins: who there is, what they will do, and what may go wrong. Refuses to decide when.
 
+mod draw;
+
+use self::draw::call;
 use crate::faults::Fault;
 use crate::variety::Choice;
 use crate::world::Odds;
@@ -10,6 +13,10 @@ pub enum Call {
     Row(usize),
     Early(usize),
     Soon(usize),
+    /// Many keys of `row` in one call, some of them twice.
+    Rows(Vec<usize>),
+    /// Many keys of `soon`.
+    Many(Vec<usize>),
     List,
     Card(usize),
     Page(usize),
@@ -34,7 +41,14 @@ impl Call {
     pub fn is_read(&self) -> bool {
         matches!(
             self,
-            Self::Row(_) | Self::Early(_) | Self::Soon(_) | Self::List | Self::Card(_) | Self::Page(_)
+            Self::Row(_)
+                | Self::Early(_)
+                | Self::Soon(_)
+                | Self::Rows(_)
+                | Self::Many(_)
+                | Self::List
+                | Self::Card(_)
+                | Self::Page(_)
         )
     }
 }
@@ -56,6 +70,8 @@ enum Shape {
     Lagging,
     /// Nested reads, and fences that are lost.
     Unfenced,
+    /// Many keys in one call, beside single reads of the same entries.
+    Batches,
     /// Lifetimes that end, and loads that fail or take long.
     Lapsing,
 }
@@ -87,7 +103,9 @@ pub struct Plan {
     pub probes: bool,
 }
 
-const SHAPES: [Shape; 20] = [
+const SHAPES: [Shape; 22] = [
+    Shape::Batches,
+    Shape::Batches,
     Shape::Unfenced,
     Shape::Lapsing,
     Shape::Lapsing,
@@ -114,8 +132,10 @@ impl Plan {
     /// The plan of a seed.
     pub fn of(rng: &mut fastrand::Rng) -> Self {
         let shape = SHAPES[rng.usize(..SHAPES.len())];
-        let few =
-            !matches!(shape, Shape::Tagged | Shape::Nested | Shape::Savepoints | Shape::Alone | Shape::Mixed);
+        let few = !matches!(
+            shape,
+            Shape::Tagged | Shape::Nested | Shape::Savepoints | Shape::Alone | Shape::Mixed | Shape::Batches
+        );
         let rows = if few { 1 } else { rng.usize(1..=3) };
         let rows: Vec<u64> = (0..rows).map(|_| u64::from(rng.u8(..4) > 0)).collect();
         // One fault at the worst moment, and nothing else that would hide what it does.
@@ -180,60 +200,5 @@ impl Plan {
             odds,
             probes: rng.u8(..4) > 0,
         }
-    }
-}
-
-fn call(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
-    let row = rng.usize(..rows);
-    let bump = |row| Call::Bump { rows: vec![row], savepoint: None };
-    let dice = rng.u8(..10);
-    match (shape, dice) {
-        (Shape::Hot | Shape::Heirs | Shape::Lagging, 0..7) => Call::Row(row),
-        (Shape::Hot | Shape::Heirs | Shape::Lagging, _) => bump(row),
-        (Shape::Unfenced, 0..4) => Call::Card(row),
-        (Shape::Unfenced, 4..7) => Call::Row(row),
-        (Shape::Unfenced, _) => bump(row),
-        (Shape::Tagged, 0..5) => Call::List,
-        (Shape::Tagged, 5) => Call::Page(row),
-        (Shape::Tagged, 6) => Call::Row(row),
-        (Shape::Tagged, _) => bump(row),
-        (Shape::Nested, 0..4) => Call::Card(row),
-        (Shape::Nested, 4..6) => Call::Row(row),
-        (Shape::Nested, 6) => Call::Page(row),
-        (Shape::Nested, _) => bump(row),
-        (Shape::Through, 0..5) => Call::Row(row),
-        (Shape::Through, 5..8) => Call::Install(row),
-        (Shape::Through, _) => bump(row),
-        (Shape::Early, 0..7) => Call::Early(row),
-        (Shape::Early, _) => bump(row),
-        (Shape::Savepoints, 0..3) => Call::Row(row),
-        (Shape::Savepoints, 3..5) => Call::List,
-        (Shape::Savepoints, _) => {
-            let savepoint = match rng.u8(..4) {
-                0 => None,
-                1 => Some(Savepoint::Released),
-                _ => Some(Savepoint::RolledBack),
-            };
-            let mut all: Vec<_> = (0..rows).collect();
-            all.truncate(rng.usize(1..=rows));
-            Call::Bump { rows: all, savepoint }
-        }
-        (Shape::Alone, 0..6) => Call::Row(row),
-        (Shape::Alone, 6..9) => Call::Alone(row),
-        (Shape::Alone, _) => bump(row),
-        (Shape::Mixed, 0) => Call::Row(row),
-        (Shape::Mixed, 1) => Call::Early(row),
-        (Shape::Mixed, 2) => Call::List,
-        (Shape::Mixed, 3) => Call::Card(row),
-        (Shape::Mixed, 4) => Call::Page(row),
-        (Shape::Mixed, 5) => Call::Install(row),
-        (Shape::Mixed, 6) => Call::Alone(row),
-        (Shape::Mixed, 7) => Call::Soon(row),
-        (Shape::Lapsing, 0..3) => Call::Row(row),
-        (Shape::Lapsing, 3..5) => Call::Soon(row),
-        (Shape::Lapsing, 5) => Call::List,
-        (Shape::Lapsing, 6) => Call::Card(row),
-        (Shape::Lapsing, 7) if rng.bool() => Call::Row(row),
-        (Shape::Mixed | Shape::Lapsing, _) => bump(row),
     }
 }

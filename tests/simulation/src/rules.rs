@@ -114,6 +114,12 @@ pub const MUTATIONS: &[Mutation] = &[
         &[Engine(Rule::StaleIsOwn)],
         20_000,
     ),
+    rule(
+        "leases-before-batch",
+        "a batch's leases asked for after its load",
+        &[Engine(Rule::LeasesBeforeBatch)],
+        4_000,
+    ),
     rule("tags-before-load", "tag generation read after the load", &[Engine(Rule::TagsBeforeLoad)], 4_000),
     rule("healers-asked", "fences are lifted by age", &[Engine(Rule::HealersAsked)], 4_000),
     rule("confirmed-clear", "success on an unconfirmed CLEAR", &[Engine(Rule::ConfirmedClear)], 4_000),

@@ -1,8 +1,8 @@
 //! What a seed draws of a policy, and which pairs of options many seeds have run. Refuses what the builder refuses: only options
 //! that go together are drawn.
 //!
-//! A cached function is one of four [`Function`]s: loads go on in the background or not, and have a hard timeout or not. Both are
-//! written in an attribute, everything else is in a profile that the seed fills in.
+//! A cached function is one of a few [`Function`]s: loads go on in the background or not, have a hard timeout or not, are of one key
+//! or of many. All of that is written in an attribute, everything else is in a profile that the seed fills in.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,16 +25,20 @@ pub enum Function {
     Soon,
     List,
     Card,
+    Rows,
+    Many,
 }
 
 impl Function {
-    pub const ALL: [Self; 4] = [Self::Row, Self::Soon, Self::List, Self::Card];
+    pub const ALL: [Self; 6] = [Self::Row, Self::Soon, Self::List, Self::Card, Self::Rows, Self::Many];
 
     /// The one that a call is of.
     pub fn of(call: &Call) -> Option<Self> {
         match call {
             Call::Row(_) => Some(Self::Row),
             Call::Soon(_) => Some(Self::Soon),
+            Call::Rows(_) => Some(Self::Rows),
+            Call::Many(_) => Some(Self::Many),
             Call::List => Some(Self::List),
             Call::Card(_) => Some(Self::Card),
             _ => None,
@@ -46,11 +50,15 @@ impl Function {
     }
 
     fn has_hard_timeout(self) -> bool {
-        matches!(self, Self::Soon | Self::List)
+        matches!(self, Self::Soon | Self::List | Self::Many)
     }
 
     fn may_be_negative(self) -> bool {
-        matches!(self, Self::Row | Self::Soon)
+        matches!(self, Self::Row | Self::Soon | Self::Rows | Self::Many)
+    }
+
+    fn is_batch(self) -> bool {
+        matches!(self, Self::Rows | Self::Many)
     }
 }
 
@@ -86,6 +94,7 @@ const ON_WAIT: [(&str, Option<OnWait>); 5] = [
 const SOFT: [(&str, Option<Duration>); 3] =
     [("no soft_timeout", None), ("soft_timeout 1ms", Some(ms(1))), ("soft_timeout 8ms", Some(ms(8)))];
 const HARD: [&str; 2] = ["no hard_timeout", "hard_timeout 40ms"];
+const KEYS: [&str; 2] = ["one key", "batch"];
 const REFRESH: [&str; 2] = ["refresh inline", "refresh background"];
 
 impl Choice {
@@ -158,6 +167,7 @@ impl Choice {
             ON_WAIT[wait].0,
             HARD[usize::from(function.has_hard_timeout())],
             REFRESH[usize::from(function.is_background())],
+            KEYS[usize::from(function.is_batch())],
             SOFT[if function.is_background() { soft } else { 0 }].0,
         ];
         if function.may_be_negative() {
@@ -215,7 +225,7 @@ mod tests {
     #[test]
     fn two_values_that_never_meet_contradict_each_other() {
         let possible = Pairs::possible();
-        let options: [Vec<&str>; 11] = [
+        let options: [Vec<&str>; 12] = [
             TTLS.map(|it| it.0).to_vec(),
             NEGATIVE_TTLS.map(|it| it.0).to_vec(),
             JITTERS.map(|it| it.0).to_vec(),
@@ -227,6 +237,7 @@ mod tests {
             SOFT.map(|it| it.0).to_vec(),
             HARD.to_vec(),
             REFRESH.to_vec(),
+            KEYS.to_vec(),
         ];
         let mut never = BTreeSet::new();
         for (place, some) in options.iter().enumerate() {
@@ -253,6 +264,10 @@ mod tests {
             ["no stale_if_error", "soft_timeout 8ms"],
             ["refresh inline", "soft_timeout 1ms"],
             ["refresh inline", "soft_timeout 8ms"],
+            // The keys of a batch are loaded by its caller.
+            ["batch", "refresh background"],
+            ["batch", "soft_timeout 1ms"],
+            ["batch", "soft_timeout 8ms"],
         ];
         assert_eq!(never, BTreeSet::from(contradictions));
     }

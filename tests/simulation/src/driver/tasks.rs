@@ -64,7 +64,7 @@ impl Driver {
         }
         let cache = builder.build().expect("the simulated application has no mistake");
         cache.heal_with(Arc::new(SimHealer(db.clone())));
-        self.apps.push(App { cache, db, rows: self.plan.rows.len() });
+        self.apps.push(App { cache, db, count: self.plan.rows.len() });
         self.living[instance] = Some(process);
     }
 
@@ -95,6 +95,7 @@ impl Driver {
         // As somebody in this run reads it.
         let wanted = |call: &&Call| match call {
             Call::Row(id) | Call::Early(id) | Call::Soon(id) | Call::Card(id) => *id == row,
+            Call::Rows(ids) | Call::Many(ids) => ids.contains(&row),
             other => other.is_read(),
         };
         let known: Vec<_> = self.plan.calls.iter().filter(wanted).cloned().collect();

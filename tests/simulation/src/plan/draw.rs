@@ -1,0 +1,75 @@
+//! Which calls a seed's kind of work is made of. Refuses to say when they run.
+
+use super::{Call, Savepoint, Shape};
+
+/// A call of this kind of work over so many rows.
+pub(super) fn call(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
+    let row = rng.usize(..rows);
+    let bump = |row| Call::Bump { rows: vec![row], savepoint: None };
+    let dice = rng.u8(..10);
+    match (shape, dice) {
+        (Shape::Hot | Shape::Heirs | Shape::Lagging, 0..7) => Call::Row(row),
+        (Shape::Hot | Shape::Heirs | Shape::Lagging, _) => bump(row),
+        (Shape::Unfenced, 0..4) => Call::Card(row),
+        (Shape::Unfenced, 4..7) => Call::Row(row),
+        (Shape::Unfenced, _) => bump(row),
+        (Shape::Tagged, 0..5) => Call::List,
+        (Shape::Tagged, 5) => Call::Page(row),
+        (Shape::Tagged, 6) => Call::Row(row),
+        (Shape::Tagged, _) => bump(row),
+        (Shape::Nested, 0..4) => Call::Card(row),
+        (Shape::Nested, 4..6) => Call::Row(row),
+        (Shape::Nested, 6) => Call::Page(row),
+        (Shape::Nested, _) => bump(row),
+        (Shape::Through, 0..5) => Call::Row(row),
+        (Shape::Through, 5..8) => Call::Install(row),
+        (Shape::Through, _) => bump(row),
+        (Shape::Early, 0..7) => Call::Early(row),
+        (Shape::Early, _) => bump(row),
+        (Shape::Savepoints, 0..3) => Call::Row(row),
+        (Shape::Savepoints, 3..5) => Call::List,
+        (Shape::Savepoints, _) => {
+            let savepoint = match rng.u8(..4) {
+                0 => None,
+                1 => Some(Savepoint::Released),
+                _ => Some(Savepoint::RolledBack),
+            };
+            let mut all: Vec<_> = (0..rows).collect();
+            all.truncate(rng.usize(1..=rows));
+            Call::Bump { rows: all, savepoint }
+        }
+        (Shape::Alone, 0..6) => Call::Row(row),
+        (Shape::Alone, 6..9) => Call::Alone(row),
+        (Shape::Alone, _) => bump(row),
+        (Shape::Batches, 0..3) => Call::Rows(some(rng, rows)),
+        (Shape::Batches, 3..5) => Call::Many(some(rng, rows)),
+        (Shape::Batches, 5..7) if rng.bool() => Call::Soon(row),
+        (Shape::Batches, 5..7) => Call::Row(row),
+        (Shape::Batches, _) => bump(row),
+        (Shape::Mixed, 0) => Call::Row(row),
+        (Shape::Mixed, 1) => Call::Early(row),
+        (Shape::Mixed, 2) => Call::List,
+        (Shape::Mixed, 3) => Call::Card(row),
+        (Shape::Mixed, 4) => Call::Page(row),
+        (Shape::Mixed, 5) => Call::Install(row),
+        (Shape::Mixed, 6) => Call::Alone(row),
+        (Shape::Mixed, 7) => Call::Soon(row),
+        (Shape::Lapsing, 0..3) => Call::Row(row),
+        (Shape::Lapsing, 3..5) => Call::Soon(row),
+        (Shape::Lapsing, 5) => Call::List,
+        (Shape::Lapsing, 6) => Call::Card(row),
+        (Shape::Lapsing, 7) if rng.bool() => Call::Row(row),
+        (Shape::Mixed | Shape::Lapsing, _) => bump(row),
+    }
+}
+
+/// Some keys in any order, perhaps one of them twice.
+fn some(rng: &mut fastrand::Rng, rows: usize) -> Vec<usize> {
+    let mut keys: Vec<_> = (0..rows).collect();
+    rng.shuffle(&mut keys);
+    keys.truncate(rng.usize(1..=rows));
+    if rng.u8(..4) == 0 {
+        keys.push(keys[0]);
+    }
+    keys
+}
