@@ -54,6 +54,21 @@ impl Page {
     }
 }
 
+/// A row that says which other row it is about, and what that one holds.
+#[derive(Clone, Debug, Serialize, Deserialize, Cacheable)]
+pub struct Story {
+    own: (usize, Version),
+    about: usize,
+    told: Version,
+}
+
+impl Story {
+    /// What a reader of it saw.
+    pub fn seen(&self) -> [(usize, Version); 2] {
+        [self.own, (self.about, self.told)]
+    }
+}
+
 /// What a reader saw of one row.
 pub fn seen(id: usize, row: Option<&Row>) -> (usize, Version) {
     (id, row.map_or(0, |row| row.version))
@@ -114,6 +129,28 @@ impl App {
         Ok(versions.into_iter().enumerate().map(|(id, version)| Row { id, version }).collect())
     }
 
+    async fn tell(&self, id: usize) -> Result<Option<Story>, Failure> {
+        let Some(row) = self.select(id).await? else { return Ok(None) };
+        // Each write of the row makes it a story about another one.
+        let about = (id + usize::try_from(row.version).unwrap_or_default()) % self.count;
+        let told = self.db.read(vec![about]).await?[0];
+        Ok(Some(Story { own: row.seen(), about, told }))
+    }
+
+    #[cached(key = "story:<id>", tag = "told:<return.about>", profile = "behind", refresh = "background")]
+    pub async fn story(&self, id: usize) -> Result<Option<Story>, Failure> {
+        self.tell(id).await
+    }
+
+    #[cached(key = "stories", tags = ["rows", "told:<return.about>"], profile = "before", hard_timeout = "40ms")]
+    pub async fn stories(&self) -> Result<Vec<Story>, Failure> {
+        let mut stories = Vec::new();
+        for id in 0..self.count {
+            stories.extend(self.tell(id).await?);
+        }
+        Ok(stories)
+    }
+
     #[cached(key = "card:<id>", profile = "before")]
     pub async fn card(&self, id: usize) -> Result<Card, Failure> {
         let inner = self.row(id).await?;
@@ -131,6 +168,13 @@ impl App {
     /// Writes a row in somebody's transaction.
     #[invalidates(key = "row:<id>", key = "early:<id>", key = "soon:<id>", key = "card:<id>", tag = "rows", within = tx)]
     pub async fn bump(&self, tx: &mut SimTx, id: usize) -> Result<(), Failure> {
+        tx.write(id).await?;
+        Ok(())
+    }
+
+    /// Writes a row in a transaction of its own: what is read of it by itself, and what others tell of it.
+    #[invalidates(keys = ["row:<id>", "soon:<id>", "story:<id>"], tags = ["rows", "told:<id>"], begin = self.db)]
+    pub async fn revise(&self, tx: &mut SimTx, id: usize) -> Result<(), Failure> {
         tx.write(id).await?;
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cache_core::scope::OpenScope;
 
-use crate::app::{App, Row, seen};
+use crate::app::{App, Row, Story, seen};
 use crate::check::Read;
 use crate::client::{Failure, SimTx};
 use crate::database::Version;
@@ -73,9 +73,14 @@ async fn read(app: &App, call: &Call) -> Result<Vec<(usize, Version)>, Failure> 
         Call::Rows(ref ids) => all(ids, &app.rows(ids).await?),
         Call::Many(ref ids) => all(ids, &app.many(ids).await?),
         Call::List => app.list().await?.iter().map(Row::seen).collect(),
+        Call::Story(id) => match app.story(id).await? {
+            Some(story) => story.seen().to_vec(),
+            None => vec![(id, 0)],
+        },
+        Call::Stories => app.stories().await?.iter().flat_map(Story::seen).collect(),
         Call::Card(id) => app.card(id).await?.seen(),
         Call::Page(id) => app.page(id).await?.seen(),
-        Call::Bump { .. } | Call::Install(_) | Call::Alone(_) => Vec::new(),
+        Call::Bump { .. } | Call::Revise(_) | Call::Install(_) | Call::Alone(_) => Vec::new(),
     })
 }
 
@@ -86,6 +91,7 @@ fn all(ids: &[usize], rows: &HashMap<usize, Row>) -> Vec<(usize, Version)> {
 async fn write(app: &App, call: &Call) -> Result<(), Failure> {
     match call {
         Call::Bump { rows, savepoint } => bump(app, rows, *savepoint).await,
+        Call::Revise(id) => app.revise(*id).await,
         Call::Install(id) => app.install(*id).await.map(drop),
         Call::Alone(id) => app.alone(*id).await,
         _ => Ok(()),

@@ -52,6 +52,8 @@ counts! {
     failed_loads,
     /// Loaded values that were not stored because a stale one went into them.
     unkept,
+    /// Loaded values that were not stored because their tags were news.
+    learned_tags,
     /// Times that all policies were changed while calls ran.
     changed_policies,
     /// Entries stored by a fill.

@@ -18,6 +18,8 @@ pub enum Call {
     /// Many keys of `soon`.
     Many(Vec<usize>),
     List,
+    Story(usize),
+    Stories,
     Card(usize),
     Page(usize),
     /// One transaction over these rows. A savepoint is set before the second and then released, or rolled back.
@@ -25,6 +27,8 @@ pub enum Call {
         rows: Vec<usize>,
         savepoint: Option<Savepoint>,
     },
+    /// One transaction over this row, which names what the others do not: that stories tell of it.
+    Revise(usize),
     Install(usize),
     Alone(usize),
 }
@@ -47,6 +51,8 @@ impl Call {
                 | Self::Rows(_)
                 | Self::Many(_)
                 | Self::List
+                | Self::Story(_)
+                | Self::Stories
                 | Self::Card(_)
                 | Self::Page(_)
         )
@@ -72,8 +78,18 @@ enum Shape {
     Unfenced,
     /// Many keys in one call, beside single reads of the same entries.
     Batches,
+    /// Tags that only the value names.
+    Told,
     /// Lifetimes that end, and loads that fail or take long.
     Lapsing,
+}
+
+impl Shape {
+    /// Whether it is about several rows.
+    fn is_wide(self) -> bool {
+        use Shape::{Alone, Batches, Mixed, Nested, Savepoints, Tagged, Told};
+        matches!(self, Tagged | Nested | Savepoints | Alone | Mixed | Batches | Told)
+    }
 }
 
 /// Everything that is settled before the first step.
@@ -103,7 +119,9 @@ pub struct Plan {
     pub probes: bool,
 }
 
-const SHAPES: [Shape; 22] = [
+const SHAPES: [Shape; 24] = [
+    Shape::Told,
+    Shape::Told,
     Shape::Batches,
     Shape::Batches,
     Shape::Unfenced,
@@ -132,10 +150,7 @@ impl Plan {
     /// The plan of a seed.
     pub fn of(rng: &mut fastrand::Rng) -> Self {
         let shape = SHAPES[rng.usize(..SHAPES.len())];
-        let few = !matches!(
-            shape,
-            Shape::Tagged | Shape::Nested | Shape::Savepoints | Shape::Alone | Shape::Mixed | Shape::Batches
-        );
+        let few = !shape.is_wide();
         let rows = if few { 1 } else { rng.usize(1..=3) };
         let rows: Vec<u64> = (0..rows).map(|_| u64::from(rng.u8(..4) > 0)).collect();
         // One fault at the worst moment, and nothing else that would hide what it does.

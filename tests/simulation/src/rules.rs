@@ -121,6 +121,12 @@ pub const MUTATIONS: &[Mutation] = &[
         4_000,
     ),
     rule("tags-before-load", "tag generation read after the load", &[Engine(Rule::TagsBeforeLoad)], 4_000),
+    rule(
+        "within-hint",
+        "stored although the value names a tag that was not asked about",
+        &[Engine(Rule::WithinHint)],
+        4_000,
+    ),
     rule("healers-asked", "fences are lifted by age", &[Engine(Rule::HealersAsked)], 4_000),
     rule("confirmed-clear", "success on an unconfirmed CLEAR", &[Engine(Rule::ConfirmedClear)], 4_000),
     rule("lost-fence-set-again", "a clear that ignores `intact`", &[Engine(Rule::LostFenceSetAgain)], 20_000),

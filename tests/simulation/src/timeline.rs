@@ -5,7 +5,7 @@ use std::time::Duration;
 use cache_core::store::Leased;
 use cache_core::{codec, entry};
 
-use crate::app::{Card, Page, Row};
+use crate::app::{Card, Page, Row, Story};
 use crate::wire::{Cargo, Command, Says, Sql, SqlSays, StoreSays};
 use crate::world::{OpId, State};
 
@@ -180,6 +180,11 @@ fn value(blob: &bytes::Bytes) -> String {
     let versions = codec::decode::<Page>(header.codec, &payload)
         .map(|page| page.seen())
         .or_else(|_| codec::decode::<Card>(header.codec, &payload).map(|card| card.seen()))
+        .or_else(|_| codec::decode::<Story>(header.codec, &payload).map(|story| story.seen().to_vec()))
+        .or_else(|_| {
+            codec::decode::<Vec<Story>>(header.codec, &payload)
+                .map(|stories| stories.iter().flat_map(Story::seen).collect())
+        })
         .or_else(|_| codec::decode::<Row>(header.codec, &payload).map(|row| vec![row.seen()]))
         .or_else(|_| {
             codec::decode::<Vec<Row>>(header.codec, &payload).map(|rows| rows.iter().map(Row::seen).collect())

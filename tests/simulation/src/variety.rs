@@ -2,7 +2,7 @@
 //! that go together are drawn.
 //!
 //! A cached function is one of a few [`Function`]s: loads go on in the background or not, have a hard timeout or not, are of one key
-//! or of many. All of that is written in an attribute, everything else is in a profile that the seed fills in.
+//! or of many, and their values name tags or do not. All of that is written in an attribute, everything else is in a profile that the seed fills in.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,10 +27,13 @@ pub enum Function {
     Card,
     Rows,
     Many,
+    Story,
+    Stories,
 }
 
 impl Function {
-    pub const ALL: [Self; 6] = [Self::Row, Self::Soon, Self::List, Self::Card, Self::Rows, Self::Many];
+    pub const ALL: [Self; 8] =
+        [Self::Row, Self::Soon, Self::List, Self::Card, Self::Rows, Self::Many, Self::Story, Self::Stories];
 
     /// The one that a call is of.
     pub fn of(call: &Call) -> Option<Self> {
@@ -39,6 +42,8 @@ impl Function {
             Call::Soon(_) => Some(Self::Soon),
             Call::Rows(_) => Some(Self::Rows),
             Call::Many(_) => Some(Self::Many),
+            Call::Story(_) => Some(Self::Story),
+            Call::Stories => Some(Self::Stories),
             Call::List => Some(Self::List),
             Call::Card(_) => Some(Self::Card),
             _ => None,
@@ -46,15 +51,19 @@ impl Function {
     }
 
     fn is_background(self) -> bool {
-        matches!(self, Self::Row | Self::List)
+        matches!(self, Self::Row | Self::List | Self::Story)
     }
 
     fn has_hard_timeout(self) -> bool {
-        matches!(self, Self::Soon | Self::List | Self::Many)
+        matches!(self, Self::Soon | Self::List | Self::Many | Self::Stories)
     }
 
     fn may_be_negative(self) -> bool {
-        matches!(self, Self::Row | Self::Soon | Self::Rows | Self::Many)
+        matches!(self, Self::Row | Self::Soon | Self::Rows | Self::Many | Self::Story)
+    }
+
+    fn learns_tags(self) -> bool {
+        matches!(self, Self::Story | Self::Stories)
     }
 
     fn is_batch(self) -> bool {
@@ -95,6 +104,7 @@ const SOFT: [(&str, Option<Duration>); 3] =
     [("no soft_timeout", None), ("soft_timeout 1ms", Some(ms(1))), ("soft_timeout 8ms", Some(ms(8)))];
 const HARD: [&str; 2] = ["no hard_timeout", "hard_timeout 40ms"];
 const KEYS: [&str; 2] = ["one key", "batch"];
+const TAGS: [&str; 2] = ["no tags from the value", "tags from the value"];
 const REFRESH: [&str; 2] = ["refresh inline", "refresh background"];
 
 impl Choice {
@@ -168,6 +178,7 @@ impl Choice {
             HARD[usize::from(function.has_hard_timeout())],
             REFRESH[usize::from(function.is_background())],
             KEYS[usize::from(function.is_batch())],
+            TAGS[usize::from(function.learns_tags())],
             SOFT[if function.is_background() { soft } else { 0 }].0,
         ];
         if function.may_be_negative() {
@@ -225,7 +236,7 @@ mod tests {
     #[test]
     fn two_values_that_never_meet_contradict_each_other() {
         let possible = Pairs::possible();
-        let options: [Vec<&str>; 12] = [
+        let options: [Vec<&str>; 13] = [
             TTLS.map(|it| it.0).to_vec(),
             NEGATIVE_TTLS.map(|it| it.0).to_vec(),
             JITTERS.map(|it| it.0).to_vec(),
@@ -238,6 +249,7 @@ mod tests {
             HARD.to_vec(),
             REFRESH.to_vec(),
             KEYS.to_vec(),
+            TAGS.to_vec(),
         ];
         let mut never = BTreeSet::new();
         for (place, some) in options.iter().enumerate() {
@@ -268,6 +280,8 @@ mod tests {
             ["batch", "refresh background"],
             ["batch", "soft_timeout 1ms"],
             ["batch", "soft_timeout 8ms"],
+            // Each key would have a hint of its own.
+            ["batch", "tags from the value"],
         ];
         assert_eq!(never, BTreeSet::from(contradictions));
     }

@@ -27,9 +27,12 @@ impl Driver {
             counts.soft_timeouts += reads.soft_timeouts;
             counts.hard_timeouts += reads.load_timeouts;
             counts.failed_loads += reads.load_errors;
+            counts.learned_tags += reads.tags_learned;
             counts.unkept += reads.unkept;
-            counts.background_loads +=
-                ["row:<id>", "list"].map(|template| stats.of(template).refreshes).iter().sum::<u64>();
+            counts.background_loads += ["row:<id>", "list", "story:<id>"]
+                .map(|template| stats.of(template).refreshes)
+                .iter()
+                .sum::<u64>();
             counts.fills += reads.fills;
             counts.refused_fills += reads.fills_refused;
             counts.fence_bypasses += reads.fence_bypasses;

@@ -88,7 +88,7 @@ impl Driver {
         let rng = &mut state.rng;
         let probe = match call {
             Call::Bump { rows, .. } if returned => Some(rows[rng.usize(..rows.len())]),
-            Call::Install(row) | Call::Alone(row) if returned => Some(*row),
+            Call::Revise(row) | Call::Install(row) | Call::Alone(row) if returned => Some(*row),
             _ => None,
         };
         let Some(row) = probe.filter(|_| self.calls.len() < 40) else { return };
