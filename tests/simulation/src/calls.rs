@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use cache_core::scope::OpenScope;
 
 use crate::app::{App, Row, Story, seen};
-use crate::check::Read;
+use crate::check::{Clear, Read};
 use crate::client::{Failure, SimTx};
 use crate::database::Version;
 use crate::plan::{Call, Savepoint};
@@ -19,6 +19,9 @@ pub async fn make(app: App, op: OpId, call: Call, at_rest: bool) {
     let begin = {
         let mut state = world.lock();
         state.say(|state| format!("{}: calls {call:?}", state.who(process, Some(op))));
+        if matches!(call, Call::Behind(_) | Call::Restore(_)) {
+            state.facts.writes.entry(op).or_default().is_uncovered = true;
+        }
         state.mark_time()
     };
     if call.is_read() {
@@ -80,7 +83,7 @@ async fn read(app: &App, call: &Call) -> Result<Vec<(usize, Version)>, Failure> 
         Call::Stories => app.stories().await?.iter().flat_map(Story::seen).collect(),
         Call::Card(id) => app.card(id).await?.seen(),
         Call::Page(id) => app.page(id).await?.seen(),
-        Call::Bump { .. } | Call::Revise(_) | Call::Install(_) | Call::Alone(_) => Vec::new(),
+        _ => Vec::new(),
     })
 }
 
@@ -94,8 +97,22 @@ async fn write(app: &App, call: &Call) -> Result<(), Failure> {
         Call::Revise(id) => app.revise(*id).await,
         Call::Install(id) => app.install(*id).await.map(drop),
         Call::Alone(id) => app.alone(*id).await,
+        Call::Behind(id) => Ok(app.db.write_alone(*id).await.map(drop)?),
+        Call::Restore(id) => restore(app, *id).await,
         _ => Ok(()),
     }
+}
+
+/// Changes a row behind the cache's back, and then clears the namespace.
+async fn restore(app: &App, id: usize) -> Result<(), Failure> {
+    app.db.write_alone(id).await?;
+    let begin = app.db.world.lock().mark_time();
+    app.cache.clear().await?;
+    let mut state = app.db.world.lock();
+    let end = state.mark_time();
+    state.counts.clears += 1;
+    state.facts.clears.push(Clear { begin, end });
+    Ok(())
 }
 
 async fn bump(app: &App, rows: &[usize], savepoint: Option<Savepoint>) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! Judges what happened in one run. Pure: no clock, no I/O. Refuses to excuse more than the fault table does: A never; B and C
 //! where the write that a read missed had lost a fence, until that write's clear was confirmed; D where such a write's writer
-//! also died before its clear.
+//! also died before its clear. A write that nobody told the cache of counts only where something promises to show it.
 //!
 //! Everything that happened has a place in one order, and versions of a row grow in the order in which they became visible.
 
@@ -49,6 +49,15 @@ pub struct Write {
     pub cleared: Option<At>,
     /// Its writer died, or gave it up with an unknown outcome, before that.
     pub forsaken: bool,
+    /// Nobody told the cache of it.
+    pub is_uncovered: bool,
+}
+
+/// A clear of the namespace that returned `Ok`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clear {
+    pub begin: At,
+    pub end: At,
 }
 
 /// Everything that a verdict rests on.
@@ -57,6 +66,7 @@ pub struct Facts {
     pub visible: Vec<Visible>,
     pub reads: Vec<Read>,
     pub writes: BTreeMap<OpId, Write>,
+    pub clears: Vec<Clear>,
 }
 
 /// What must hold.
@@ -70,6 +80,8 @@ pub enum Promise {
     C,
     /// Nothing stays stale once the system is quiet.
     D,
+    /// No read that begins after a clear returned shows what was loaded before that began. No fault excuses it.
+    E,
     /// What a read returns was visible. No fault excuses it.
     Real,
     /// The system comes to rest. No fault excuses it.
@@ -94,6 +106,7 @@ impl fmt::Display for Violation {
             Promise::B => write!(f, "B: {missed} was visible before it began"),
             Promise::C => write!(f, "C: {missed} had been read before it began"),
             Promise::D => write!(f, "D: {missed} is what the quiet database holds"),
+            Promise::E => write!(f, "E: {missed} was visible before a clear that returned before it began"),
             Promise::Real => write!(f, "Real: call {read} saw row {row} v{seen}, which was never visible"),
             Promise::Rest => f.write_str("Rest: the run does not come to its end"),
             Promise::NoPanic => f.write_str("NoPanic: the run panicked"),
@@ -167,6 +180,12 @@ fn judge_one(
     let write = |op| facts.writes.get(&op).copied().unwrap_or_default();
     for missed in of_row().filter(|visible| visible.version > seen && visible.at < read.begin) {
         let by = write(missed.op);
+        if facts.clears.iter().any(|clear| missed.at < clear.begin && clear.end < read.begin) {
+            breaks(Promise::E, missed.version, Some(missed.op));
+        }
+        if by.is_uncovered {
+            continue;
+        }
         if by.returned.is_some_and(|at| at < read.begin) {
             breaks(Promise::A, missed.version, Some(missed.op));
         }

@@ -10,7 +10,7 @@ use cache_core::heal::Healer;
 use cache_core::scope::{Nest, OpenScope, Recording};
 use cache_core::store::{BoxFuture, Fence, Origin};
 use cache_core::subject::WriterId;
-use cache_core::{Cache, WriteScope};
+use cache_core::{Cache, StoreError, WriteScope};
 
 use crate::database::{Version, Xid};
 use crate::wire::{Cargo, Says, Sql, SqlError, SqlSays};
@@ -27,6 +27,8 @@ pub enum Failure {
     Commit(CommitError<SqlError>),
     /// The write gave up by itself.
     GivenUp,
+    /// The namespace is not known to be cleared.
+    Uncleared(StoreError),
     /// The read took longer than its hard timeout.
     Late(LoadTimeout),
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Failure {
             Self::Write(error) => error.fmt(f),
             Self::Commit(error) => error.fmt(f),
             Self::GivenUp => f.write_str("given up"),
+            Self::Uncleared(error) => error.fmt(f),
             Self::Late(error) => error.fmt(f),
         }
     }
@@ -57,6 +60,12 @@ impl fmt::Display for SqlError {
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
         Self::Write(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Uncleared(error)
     }
 }
 

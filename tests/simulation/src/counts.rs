@@ -28,6 +28,8 @@ counts! {
     batch_reads,
     /// Writes that returned `Ok`.
     writes,
+    /// Clears of the namespace that returned `Ok`.
+    clears,
     /// Writes that returned an error, for whatever reason.
     failed_writes,
     /// Reads answered by an entry.

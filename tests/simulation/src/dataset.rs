@@ -2,6 +2,7 @@
 //! to know about time, connections and other servers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::entry;
@@ -13,6 +14,25 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::rules::StoreRule;
 
+/// So long after a clear of a namespace nobody is told its old epoch any more.
+pub const NOTICED_WITHIN: Duration = Duration::from_millis(NOTICED_MILLIS);
+const NOTICED_MILLIS: u64 = 25;
+
+/// Who asks, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    pub process: usize,
+    pub now: StoreTime,
+}
+
+impl Asker {
+    /// Whether it has noticed that a namespace was turned at this time: each process notices some time later.
+    fn has_noticed(self, turn: u64, at: StoreTime) -> bool {
+        let late = xxh3_64_with_seed(&self.process.to_le_bytes(), turn) % NOTICED_MILLIS;
+        self.now.since(at) >= Duration::from_millis(late)
+    }
+}
+
 /// Entries, leases, fences and generations of one server.
 #[derive(Clone, Debug, Default)]
 pub struct Dataset {
@@ -21,8 +41,8 @@ pub struct Dataset {
     /// A rule it breaks.
     lacks: Option<StoreRule>,
     generations: u64,
-    /// What a namespace's epoch is mixed with since it was cleared.
-    cleared: BTreeMap<String, u64>,
+    /// What a namespace's epoch is mixed with since it was cleared, and since when.
+    cleared: BTreeMap<String, Vec<(u64, StoreTime)>>,
     slots: BTreeMap<Subject, Slot>,
 }
 
@@ -65,21 +85,21 @@ impl Dataset {
         Self { epoch, lacks, ..Self::default() }
     }
 
-    /// The epoch of a subject's entries: that of its namespace since it was cleared.
-    pub fn epoch_of(&self, subject: &Subject) -> Epoch {
+    /// The epoch of a subject's entries: that of its namespace since it was cleared, as far as the asker has noticed.
+    pub fn epoch_of(&self, subject: &Subject, asker: Asker) -> Epoch {
         let namespace = subject.name().split([':', '#']).next().unwrap_or_default();
-        let turned = |turn: &u64| Epoch(xxh3_64_with_seed(&turn.to_le_bytes(), self.epoch.0));
-        match subject.kind() {
-            Kind::Entity => self.cleared.get(namespace).map_or(self.epoch, turned),
-            Kind::Tag => self.epoch,
-        }
+        let turned = |&(turn, _): &(u64, _)| Epoch(xxh3_64_with_seed(&turn.to_le_bytes(), self.epoch.0));
+        let turns = self.cleared.get(namespace).filter(|_| subject.kind() == Kind::Entity);
+        let known =
+            turns.and_then(|turns| turns.iter().rev().find(|&&(turn, at)| asker.has_noticed(turn, at)));
+        known.map_or(self.epoch, turned)
     }
 
     /// Makes all entries of a namespace worthless.
-    pub fn clear_namespace(&mut self, namespace: &Namespace, seed: u64) {
+    pub fn clear_namespace(&mut self, namespace: &Namespace, seed: u64, now: StoreTime) {
         self.generations += 1;
         let turn = xxh3_64_with_seed(&self.generations.to_le_bytes(), seed);
-        self.cleared.insert(namespace.as_str().into(), turn);
+        self.cleared.entry(namespace.as_str().into()).or_default().push((turn, now));
     }
 
     /// Tells of a rule whether it is broken.
@@ -158,14 +178,14 @@ impl Dataset {
         until: StoreTime,
         (force, over): (bool, Option<[u8; 8]>),
         finished: &[WriterId],
-        now: StoreTime,
+        asker: Asker,
     ) -> Gate {
-        let lacks = self.breaks();
+        let (lacks, now) = (self.breaks(), asker.now);
         let fences = self.standing(&entry.subject, finished, now);
         if !fences.is_empty() && !lacks(StoreRule::FenceRefusesLeases) {
             return Gate::Fenced(fences);
         }
-        let epoch = self.epoch_of(&entry.subject).0.to_le_bytes();
+        let epoch = self.epoch_of(&entry.subject, asker).0.to_le_bytes();
         if let Some(blob) = self.read(entry, now)
             && !(force && over.is_none_or(|over| entry::mark_of(&blob) == Some(over)))
             && blob.get(entry::EPOCH) == Some(&epoch[..])
@@ -238,15 +258,15 @@ impl Dataset {
         puts: &[Put],
         seed: u64,
         until: StoreTime,
-        now: StoreTime,
+        asker: Asker,
     ) -> (bool, usize) {
-        let lacks = self.breaks();
+        let (lacks, now) = (self.breaks(), asker.now);
         let drops = !lacks(StoreRule::ClearDropsAgain);
         if subject.kind() == Kind::Tag && drops {
             let generation = self.new_generation(subject, seed);
             self.slot(subject).generation = Some((generation, until));
         }
-        let epoch = self.epoch_of(subject);
+        let epoch = self.epoch_of(subject, asker);
         let slot = self.slot(subject);
         let lifted = slot.fences.remove(&writer);
         let stood = lifted.is_some();

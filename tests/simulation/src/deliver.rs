@@ -8,6 +8,7 @@ use cache_core::store::Cleared;
 
 use crate::check::Visible;
 use crate::database::Xid;
+use crate::dataset::Asker;
 use crate::job::Job;
 use crate::timeline;
 use crate::wire::{Cargo, Command, Message, Says, Sql, SqlError, SqlSays, StoreSays};
@@ -50,7 +51,7 @@ impl State {
     }
 
     fn carry_out(&mut self, message: &Message, mut job: Box<Job>) {
-        let now = self.store_time();
+        let asker = Asker { process: message.process, now: self.store_time() };
         if matches!(job.command, Command::Fill { .. }) && self.happens(self.odds.rejected) {
             let who = self.who(message.process, message.op);
             self.say(|_| format!("store: rejects the fill of {who}"));
@@ -68,9 +69,9 @@ impl State {
             if !matches!(job.command, Command::Lease { .. }) && self.happens(self.odds.repeated) {
                 self.counts.repeated_commands += 1;
                 self.say(|_| "store: carries the next command out twice".into());
-                job.clone().step(&mut self.master, now);
+                job.clone().step(&mut self.master, asker);
             }
-            job.step(&mut self.master, now);
+            job.step(&mut self.master, asker);
             if job.is_done() || !all {
                 break;
             }
@@ -84,7 +85,7 @@ impl State {
             let weight = if self.rng.bool() || split > 500 { 1 } else { message.weight };
             return self.follow(&message.at(weight), Duration::ZERO, Cargo::Store(job));
         }
-        let says = job.answer(&mut self.master, now);
+        let says = job.answer(&mut self.master, asker);
         match job.command {
             Command::Mark { .. } => self.ripe = Some(message.process),
             Command::Lease { .. } if self.happens(self.odds.replicated) => self.replicate(),

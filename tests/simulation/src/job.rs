@@ -6,9 +6,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use cache_core::store::{Cleared, Fence, Filled, Found, Leased, Marked};
 use cache_core::subject::{EntryKey, Epoch, Subject, TagStamp};
-use cache_core::time::StoreTime;
 
-use crate::dataset::{Dataset, Gate};
+use crate::dataset::{Asker, Dataset, Gate};
 use crate::wire::{Command, StoreSays};
 
 /// A command and how far it was carried out.
@@ -66,7 +65,8 @@ impl Job {
     }
 
     /// Carries out the next step.
-    pub fn step(&mut self, data: &mut Dataset, now: StoreTime) {
+    pub fn step(&mut self, data: &mut Dataset, asker: Asker) {
+        let now = asker.now;
         let Some(step) = self.left.pop_front() else { return };
         let so_far = &mut self.so_far;
         match &self.command {
@@ -77,7 +77,8 @@ impl Job {
             Command::Lease { key, tags, token, duration, force, over, finished, seed, tag_ttl } => match step
             {
                 0 => {
-                    let gate = data.lease(key, *token, now.after(*duration), (*force, *over), finished, now);
+                    let gate =
+                        data.lease(key, *token, now.after(*duration), (*force, *over), finished, asker);
                     if let Gate::Fenced(fences) = &gate {
                         so_far.fences.extend(fences.iter().cloned());
                     }
@@ -93,14 +94,14 @@ impl Job {
                 _ => so_far.stamps[step - 1] = data.stamp(&tags[step - 1], now),
             },
             Command::Release { key, token } => data.release(key, *token),
-            Command::ClearNamespace { namespace, seed } => data.clear_namespace(namespace, *seed),
+            Command::ClearNamespace { namespace, seed } => data.clear_namespace(namespace, *seed, now),
             Command::Mark { writer, origin, subjects, seed, tag_ttl } => {
                 data.mark(&subjects[step], *writer, origin, *seed, now.after(*tag_ttl), now);
-                so_far.epochs[step] = data.epoch_of(&subjects[step]);
+                so_far.epochs[step] = data.epoch_of(&subjects[step], asker);
             }
             Command::Clear { writer, subjects, puts, seed, tag_ttl } => {
                 let (stood, installed) =
-                    data.clear(&subjects[step], *writer, puts, *seed, now.after(*tag_ttl), now);
+                    data.clear(&subjects[step], *writer, puts, *seed, now.after(*tag_ttl), asker);
                 so_far.lost |= !stood;
                 so_far.installed += installed;
             }
@@ -108,9 +109,10 @@ impl Job {
     }
 
     /// What the store says when all was carried out.
-    pub fn answer(&mut self, data: &mut Dataset, now: StoreTime) -> StoreSays {
+    pub fn answer(&mut self, data: &mut Dataset, asker: Asker) -> StoreSays {
+        let now = asker.now;
         let so_far = std::mem::take(&mut self.so_far);
-        let epoch = |data: &Dataset, key: &EntryKey| data.epoch_of(&key.subject);
+        let epoch = |data: &Dataset, key: &EntryKey| data.epoch_of(&key.subject, asker);
         match &self.command {
             Command::Get { key, .. } => {
                 let epoch = epoch(data, key);

@@ -31,6 +31,10 @@ pub enum Call {
     Revise(usize),
     Install(usize),
     Alone(usize),
+    /// A write that nobody tells the cache of.
+    Behind(usize),
+    /// One of those, and then a clear of the namespace.
+    Restore(usize),
 }
 
 /// How a savepoint ends.
@@ -80,6 +84,8 @@ enum Shape {
     Batches,
     /// Tags that only the value names.
     Told,
+    /// Writes behind the cache's back, and clears of the namespace.
+    Cleared,
     /// Lifetimes that end, and loads that fail or take long.
     Lapsing,
 }
@@ -119,7 +125,9 @@ pub struct Plan {
     pub probes: bool,
 }
 
-const SHAPES: [Shape; 24] = [
+const SHAPES: [Shape; 26] = [
+    Shape::Cleared,
+    Shape::Cleared,
     Shape::Told,
     Shape::Told,
     Shape::Batches,

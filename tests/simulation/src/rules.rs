@@ -127,6 +127,12 @@ pub const MUTATIONS: &[Mutation] = &[
         &[Engine(Rule::WithinHint)],
         4_000,
     ),
+    rule(
+        "noticed-clear",
+        "a clear of the namespace returns when the store has confirmed it",
+        &[Engine(Rule::NoticedClear)],
+        4_000,
+    ),
     rule("healers-asked", "fences are lifted by age", &[Engine(Rule::HealersAsked)], 4_000),
     rule("confirmed-clear", "success on an unconfirmed CLEAR", &[Engine(Rule::ConfirmedClear)], 4_000),
     rule("lost-fence-set-again", "a clear that ignores `intact`", &[Engine(Rule::LostFenceSetAgain)], 20_000),

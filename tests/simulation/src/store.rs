@@ -15,6 +15,7 @@ use cache_core::store::{
 use cache_core::subject::{EntryKey, Subject, Token, WriterId};
 
 use crate::client::xid_of;
+use crate::dataset::NOTICED_WITHIN;
 use crate::job::Job;
 use crate::wire::{Cargo, Command, Says, StoreSays};
 use crate::world::{Owner, World};
@@ -132,7 +133,7 @@ impl Store for SimStore {
 
     fn clear_namespace<'a>(&'a self, namespace: &'a Namespace, seed: u64) -> StoreResult<'a, Duration> {
         let command = Command::ClearNamespace { namespace: namespace.clone(), seed };
-        answered!(self, command, StoreSays::ClearedNamespace => Duration::ZERO)
+        answered!(self, command, StoreSays::ClearedNamespace => NOTICED_WITHIN)
     }
 
     fn describe(&self) -> String {

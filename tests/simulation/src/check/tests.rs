@@ -10,6 +10,7 @@ fn facts(write: Write, read: Read) -> Facts {
         visible: vec![visible(1, 0, 0), visible(2, WRITE, 10)],
         reads: vec![read],
         writes: BTreeMap::from([(WRITE, write)]),
+        ..Facts::default()
     }
 }
 
@@ -23,9 +24,11 @@ fn broken(facts: &Facts) -> Vec<Promise> {
     broken
 }
 
-const RETURNED: Write = Write { returned: Some(20), lost: None, cleared: Some(19), forsaken: false };
-const IN_FLIGHT: Write = Write { returned: None, lost: None, cleared: None, forsaken: false };
-const LOST: Write = Write { returned: None, lost: Some(5), cleared: None, forsaken: false };
+const IN_FLIGHT: Write =
+    Write { returned: None, lost: None, cleared: None, forsaken: false, is_uncovered: false };
+const RETURNED: Write = Write { returned: Some(20), cleared: Some(19), ..IN_FLIGHT };
+const LOST: Write = Write { lost: Some(5), ..IN_FLIGHT };
+const UNCOVERED: Write = Write { returned: Some(20), is_uncovered: true, ..IN_FLIGHT };
 
 #[test]
 fn a_read_that_begins_after_the_return_must_show_the_write() {
@@ -99,4 +102,28 @@ fn each_of_several_rows_is_judged() {
     let violations = judge(&facts);
     assert_eq!(violations.len(), 2);
     assert!(violations.iter().all(|violation| violation.row == 1 && violation.by == Some(WRITE)));
+}
+
+#[test]
+fn what_was_loaded_before_a_clear_must_not_be_read_after_it() {
+    let mut facts = facts(UNCOVERED, read(41, 50, 1));
+    assert_eq!(broken(&facts), [], "nobody told the cache of it");
+    facts.clears = vec![Clear { begin: 30, end: 40 }];
+    assert_eq!(broken(&facts), [Promise::E]);
+    facts.reads[0].begin = 39;
+    assert_eq!(broken(&facts), [], "it began before the clear had returned");
+    facts.reads[0].begin = 41;
+    facts.clears = vec![Clear { begin: 9, end: 40 }];
+    assert_eq!(broken(&facts), [], "the clear began before the change was visible");
+    facts.clears = vec![Clear { begin: 30, end: 40 }];
+    facts.reads[0].seen = vec![(0, 2)];
+    assert_eq!(broken(&facts), []);
+}
+
+#[test]
+fn a_covered_write_counts_beside_one_that_is_not() {
+    let mut facts = facts(UNCOVERED, read(41, 50, 1));
+    facts.visible.push(Visible { row: 0, version: 3, op: 3, at: 25 });
+    facts.writes.insert(3, Write { returned: Some(28), ..RETURNED });
+    assert_eq!(broken(&facts), [Promise::A, Promise::B]);
 }

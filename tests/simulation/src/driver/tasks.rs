@@ -89,6 +89,7 @@ impl Driver {
         let probe = match call {
             Call::Bump { rows, .. } if returned => Some(rows[rng.usize(..rows.len())]),
             Call::Revise(row) | Call::Install(row) | Call::Alone(row) if returned => Some(*row),
+            Call::Restore(row) if returned => Some(*row),
             _ => None,
         };
         let Some(row) = probe.filter(|_| self.calls.len() < 40) else { return };

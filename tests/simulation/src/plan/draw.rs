@@ -50,6 +50,12 @@ pub(super) fn call(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
         (Shape::Told, 5) => Call::Stories,
         (Shape::Told, 6) => Call::Row(row),
         (Shape::Told, _) => Call::Revise(row),
+        (Shape::Cleared, 0..4) => Call::Row(row),
+        (Shape::Cleared, 4) => Call::Card(row),
+        (Shape::Cleared, 5) => Call::List,
+        (Shape::Cleared, 6) => Call::Behind(row),
+        (Shape::Cleared, 7..9) => Call::Restore(row),
+        (Shape::Cleared, _) if rng.bool() => Call::Install(row),
         (Shape::Mixed, 0) => Call::Row(row),
         (Shape::Mixed, 1) => Call::Early(row),
         (Shape::Mixed, 2) => Call::List,
@@ -63,7 +69,7 @@ pub(super) fn call(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
         (Shape::Lapsing, 5) => Call::List,
         (Shape::Lapsing, 6) => Call::Card(row),
         (Shape::Lapsing, 7) if rng.bool() => Call::Row(row),
-        (Shape::Mixed | Shape::Lapsing, _) => bump(row),
+        (Shape::Mixed | Shape::Lapsing | Shape::Cleared, _) => bump(row),
     }
 }
 
