@@ -1,6 +1,7 @@
 //! Commands to the store under a deadline and the breaker. Refuses to tell a late answer from none.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use crate::store::Store;
 
 /// Entries of a pipeline that take no longer than a command.
 const A_COMMAND: usize = 250;
+
+/// A timer that goes off this much too late is one of a process that did not run.
+const PAUSED: Duration = Duration::from_millis(5);
 
 impl Core {
     /// Asks the store on the read path: at once refused while a breaker of the shards is open, given up at the read deadline.
@@ -25,7 +29,10 @@ impl Core {
                 "it failed several times in a row and rests",
             ));
         }
-        let answer = within(self.settings.read_deadline, command).await;
+        let answer = match self.answer(self.settings.read_deadline, command).await {
+            Some(answer) => answer,
+            None => Err(late(self.settings.read_deadline)),
+        };
         match &answer {
             // A server that says no is there: only what it was asked for is wrong.
             Err(error) if error.kind() != StoreErrorKind::Rejected => {
@@ -50,7 +57,7 @@ impl Core {
         }
         let patience = u32::try_from(entries.div_ceil(A_COMMAND)).unwrap_or(u32::MAX).max(1);
         let deadline = self.settings.read_deadline.saturating_mul(patience);
-        let Ok(answers) = tokio::time::timeout(deadline, command).await else {
+        let Some(answers) = self.answer(deadline, command).await else {
             self.breakers.failed(touched, self.clock.monotonic());
             return failed(StoreErrorKind::TimedOut, "no answer in time");
         };
@@ -61,6 +68,20 @@ impl Core {
             self.breakers.succeeded(touched);
         }
         answers
+    }
+
+    /// Waits for an answer until the deadline. The time of a process that did not run is not the store's: the answer may be there
+    /// and not read, so it has the deadline once more.
+    async fn answer<T>(&self, deadline: Duration, command: impl Future<Output = T>) -> Option<T> {
+        let (mut command, since) = (pin!(command), self.clock.monotonic());
+        if let Ok(answer) = tokio::time::timeout(deadline, &mut command).await {
+            return Some(answer);
+        }
+        let took = self.clock.monotonic().saturating_sub(since);
+        if took < deadline.saturating_add(PAUSED) {
+            return None;
+        }
+        tokio::time::timeout(deadline, command).await.ok()
     }
 
     /// The store, unless the cache is off.
@@ -76,6 +97,10 @@ pub(super) async fn within<T>(
 ) -> Result<T, StoreError> {
     match tokio::time::timeout(deadline, command).await {
         Ok(answer) => answer,
-        Err(_) => Err(StoreError::new(StoreErrorKind::TimedOut, format!("no answer within {deadline:?}"))),
+        Err(_) => Err(late(deadline)),
     }
+}
+
+fn late(deadline: Duration) -> StoreError {
+    StoreError::new(StoreErrorKind::TimedOut, format!("no answer within {deadline:?}"))
 }

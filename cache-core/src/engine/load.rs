@@ -16,6 +16,7 @@ use super::lease::{Asked, Force, Grant, Stamp};
 use super::read::{Alive, Plan};
 use crate::codec;
 use crate::entry::{self, Header};
+use crate::error::StoreErrorKind;
 use crate::flight::{self, Load, LoadId};
 use crate::freshness::{Stage, same_stamps};
 use crate::loading::{self, Known, Verdict};
@@ -96,10 +97,15 @@ impl<O: Output> Reader<'_, O> {
         }
         let (mut force, mut finished, mut pause) = (self.first_force(), Vec::new(), FIRST_PAUSE);
         let since = if policy.is_bounded() { began } else { core.clock.monotonic() };
-        let mut _waits = Vec::new();
+        let (mut _waits, mut is_loaded) = (Vec::new(), false);
         loop {
             let asked = asks();
             match core.lease(self.plan, force, &finished).await {
+                // Somebody loads: one answer that is missing is no reason to do it again, until the breaker opens.
+                Err(error)
+                    if is_loaded
+                        && error.kind() == StoreErrorKind::TimedOut
+                        && !self.left(since).is_zero() => {}
                 Err(_) => {
                     self.degrades();
                     self.not_stored(NotStored::Degraded);
@@ -150,6 +156,7 @@ impl<O: Output> Reader<'_, O> {
                         self.not_stored(NotStored::Busy);
                         return Obtained::Nothing;
                     }
+                    is_loaded = true;
                     match own.waits_for_lease(&self.plan.key) {
                         Ok(now) => _waits = now,
                         Err(_) if core.settings.faults.waits_in_circles => {}

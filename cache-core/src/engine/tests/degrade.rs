@@ -42,6 +42,49 @@ async fn a_store_that_does_not_answer_costs_a_read_its_deadline_and_no_more() {
     assert_eq!(a.find().await, Some(1));
 }
 
+/// How reads of an entry end whose look is answered past its deadline, in a process that did not run for so long.
+async fn looks_late_after(paused: Duration) -> (u64, u64) {
+    let world = World::new();
+    let a = world.instance();
+    a.find().await;
+    let get = world.store.hold(Command::Get);
+    let read = a.spawn_find();
+    get.reached().await;
+    world.clock.advance(paused);
+    tokio::time::sleep(Duration::from_millis(51)).await;
+    get.release();
+    assert_eq!(read.await.unwrap(), Some(1));
+    let stats = a.cache.stats().total();
+    (stats.hits, stats.degraded)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_paused_does_not_take_its_own_silence_for_the_store_s() {
+    assert_eq!(looks_late_after(Duration::from_millis(100)).await, (1, 0));
+    assert_eq!(looks_late_after(Duration::from_millis(50)).await, (0, 1), "the store was silent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_load_does_not_begin_another_for_one_answer_that_is_missing() {
+    let world = World::new();
+    let (a, b) = (world.instance(), world.instance());
+    let gate = Arc::new(tokio::sync::Notify::new());
+    let first = {
+        let (a, gate) = (a.clone(), gate.clone());
+        tokio::spawn(async move { a.find_by(async || gate.notified().await).await })
+    };
+    until(|| a.cache.stats().total().loads == 1).await;
+    let second = b.spawn_find();
+    until(|| world.store.count(Command::Lease) == 2).await;
+    let lease = world.store.hold(Command::Lease);
+    lease.reached().await;
+    tokio::time::sleep(Duration::from_millis(51)).await;
+    gate.notify_one();
+    assert_eq!((first.await.unwrap(), second.await.unwrap()), (Some(1), Some(1)));
+    let stats = b.cache.stats().total();
+    assert_eq!((stats.loads, stats.degraded), (0, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lease_whose_answer_is_lost_does_not_keep_the_entry_empty() {
     let world = World::new();
