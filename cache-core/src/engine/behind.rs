@@ -11,12 +11,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::Instrument;
 
 use super::Core;
-use super::lease::{Force, Grant};
+use super::lease::{Asked, Force, Grant};
+use super::load::{FIRST_PAUSE, LAST_PAUSE};
 use super::read::Plan;
 use crate::flight::Shared;
 use crate::freshness::{Arrival, Proof, Stage, may_take};
 use crate::loading::Known;
-use crate::store::BoxFuture;
+use crate::store::{BoxFuture, Leased};
 use crate::subject::{EntryKey, Subject};
 
 /// How many failed keys are remembered; beyond that the ones whose rest is over are forgotten, and then any.
@@ -182,7 +183,7 @@ pub(super) enum Ending {
 
 impl Awaited {
     /// Whether it was begun for another caller.
-    pub(super) fn is_another_s(&self) -> bool {
+    pub(super) fn is_anothers(&self) -> bool {
         self.arrival.is_some()
     }
 
@@ -236,6 +237,11 @@ impl Teller {
         self.0.send_modify(|progress| progress.stage = stage);
     }
 
+    /// Whether anybody waits. One receiver is kept for those who come.
+    fn is_awaited(&self) -> bool {
+        self.0.receiver_count() > 1
+    }
+
     pub(super) fn tell(self, outcome: Outcome) {
         self.0.send_modify(|progress| progress.outcome = Some(outcome));
     }
@@ -274,7 +280,7 @@ pub(super) fn renew(
         let _place = place;
         let faults = core.settings.faults;
         let late = faults.renews_by_set || faults.refreshes_by_set;
-        let grant = if late { None } else { core.lease_early(&plan, force).await };
+        let grant = if late { None } else { lease(&core, &plan, force, &teller).await };
         if late || grant.is_some() {
             plan.state.counters.refreshes.add();
             let limit = LONGEST.saturating_add(plan.state.policy().timeouts.hard.unwrap_or_default());
@@ -287,6 +293,24 @@ pub(super) fn renew(
     };
     tokio::spawn(renewal.instrument(span));
     Some(awaited)
+}
+
+/// A lease although this entry stands. While another instance has it, it is asked for again for as long as somebody here waits
+/// for what that one loads.
+async fn lease(core: &Arc<Core>, plan: &Plan, force: Force, teller: &Teller) -> Option<Grant> {
+    let (since, mut pause) = (core.clock.monotonic(), FIRST_PAUSE);
+    loop {
+        match core.lease(plan, force, &[]).await {
+            Ok(Asked::Granted(grant)) => return Some(grant),
+            Ok(Asked::Other(Leased::Busy)) if teller.is_awaited() => {}
+            _ => return None,
+        }
+        if core.clock.monotonic().saturating_sub(since) >= plan.waits() {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(LAST_PAUSE);
+    }
 }
 
 async fn within(resume: Resume, call: impl Future<Output = ()>) {

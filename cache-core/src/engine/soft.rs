@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::behind::{Awaited, Ending};
-use super::load::{FIRST_PAUSE, LAST_PAUSE, Reader};
+use super::load::Reader;
 use crate::loading;
 use crate::mode::Outcome as Answered;
 use crate::output::Output;
@@ -27,33 +27,21 @@ impl<O: Output> Reader<'_, O> {
             Ending::Value { value, is_tainted, is_skipped } => {
                 let output = Self::typed(value).and_then(Self::hand_out)?;
                 loading::inherit(is_tainted, is_skipped);
-                if renewed.is_another_s() {
+                if renewed.is_anothers() {
                     self.plan.state.counters.joined.add();
                 }
                 self.tell(|call| call.outcome = Answered::Joined);
                 Some(output)
             }
             Ending::Failed => None,
-            Ending::LookAgain => self.look_until_renewed().await,
-        }
-    }
-
-    /// Looks until another caller's or another instance's value is there; `None` if none is to be expected.
-    async fn look_until_renewed(&self) -> Option<O> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            // The store failed, a write came in between, or a loader failed here.
-            let alive = self.look().await?;
-            match alive.standing {
-                Standing::Current | Standing::Early => {
-                    self.tell_hit(Answered::Awaited, &alive);
-                    return Self::hand_out(alive.value);
+            Ending::LookAgain => {
+                let alive = self.look().await?;
+                if !matches!(alive.standing, Standing::Current | Standing::Early) {
+                    return None;
                 }
-                _ if self.is_resting() => return None,
-                _ => {}
+                self.tell_hit(Answered::Awaited, &alive);
+                Self::hand_out(alive.value)
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 3 / 2).min(LAST_PAUSE);
         }
     }
 }

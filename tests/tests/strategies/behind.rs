@@ -1,5 +1,7 @@
 //! What loads in the background owe to those who wait for them, to those who caused them, and to the places they take.
 
+use std::thread::{self, ThreadId};
+
 use cache_core::testkit::Command;
 use cache_core::{WriteError, cached, invalidates};
 use tokio::time::sleep;
@@ -121,28 +123,40 @@ async fn a_load_that_hangs_gives_its_place_back() {
     assert!(comes_true(|| world.loads() == 4).await);
 }
 
-/// Writes down which spans follow from which.
-#[derive(Clone, Default)]
-struct Links(Arc<Mutex<Vec<String>>>);
+/// Writes down which of this thread's spans follow from which. It is everybody's: a span that is first met where nobody listens
+/// is not told to those who listen elsewhere.
+#[derive(Clone)]
+struct Links {
+    mine: ThreadId,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Links {
+    fn write(&self, line: String) {
+        if thread::current().id() == self.mine {
+            self.seen.lock().unwrap().push(line);
+        }
+    }
+}
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Links {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if attributes.metadata().name() == "cache.load" {
             let parents = context.span_scope(id).into_iter().flatten().map(|span| span.name());
-            self.0.lock().unwrap().push(parents.collect::<Vec<_>>().join(" in "));
+            self.write(parents.collect::<Vec<_>>().join(" in "));
         }
     }
 
     fn on_follows_from(&self, span: &Id, follows: &Id, context: Context<'_, S>) {
         let [span, follows] = [span, follows].map(|id| context.span(id).unwrap().name());
-        self.0.lock().unwrap().push(format!("{span} from {follows}"));
+        self.write(format!("{span} from {follows}"));
     }
 }
 
 #[tokio::test]
 async fn a_load_in_the_background_is_linked_to_the_request_that_caused_it() {
-    let links = Links::default();
-    let _guard = tracing::subscriber::set_default(Registry::default().with(links.clone()));
+    let links = Links { mine: thread::current().id(), seen: Arc::default() };
+    tracing::subscriber::set_global_default(Registry::default().with(links.clone())).unwrap();
     let world = World::new();
     let prices = prices(&world);
     let request = tracing::info_span!("request");
@@ -151,6 +165,6 @@ async fn a_load_in_the_background_is_linked_to_the_request_that_caused_it() {
     world.passes(6);
     assert_eq!(read().await, Ok(1));
     assert!(comes_true(|| prices.cache.stats().total().fills == 2).await);
-    let links = links.0.lock().unwrap().clone();
+    let links = links.seen.lock().unwrap().clone();
     assert_eq!(links, ["cache.load in request", "cache.refresh from request", "cache.load in cache.refresh"]);
 }
