@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::loading::{self, Verdict};
 use crate::mode::Call;
 use crate::output::{Batch, BatchOutput, Item};
 use crate::store::BoxFuture;
@@ -60,7 +61,14 @@ impl<E: StdError + 'static> StdError for MergeError<E> {
 
 type Answer<V, E> = Result<Option<V>, MergeError<E>>;
 type Load<K, V, E> = dyn Fn(Vec<K>) -> BoxFuture<'static, Result<Vec<Option<V>>, E>> + Send + Sync;
-type Waiting<K, V, E> = Vec<(K, oneshot::Sender<Answer<V, E>>)>;
+type Waiting<K, V, E> = Vec<(K, oneshot::Sender<Told<V, E>>)>;
+
+/// What a caller gets, and what is true of all that is made of it.
+struct Told<V, E> {
+    answer: Answer<V, E>,
+    is_tainted: bool,
+    is_skipped: bool,
+}
 
 /// Merges calls for single keys into calls for many. Cheap to clone; clones merge with each other.
 ///
@@ -188,7 +196,9 @@ where
             }
             drop(turn);
         }
-        told.await.unwrap_or(Err(MergeError::Lost))
+        let Ok(Told { answer, is_tainted, is_skipped }) = told.await else { return Err(MergeError::Lost) };
+        loading::inherit(is_tainted, is_skipped);
+        answer
     }
 }
 
@@ -218,14 +228,15 @@ impl<K, V, E> Merging<K, V, E> {
                     (place, tell)
                 })
                 .collect();
-            let answer = load(keys).await.map_err(Arc::new);
+            let (answer, verdict) = loading::run(None, None, load(keys)).await;
+            let (answer, Verdict { is_tainted, is_skipped, .. }) = (answer.map_err(Arc::new), verdict);
             for (place, tell) in tell {
-                let own = match &answer {
+                let answer = match &answer {
                     Ok(values) => Ok(values.get(place).cloned().flatten()),
                     Err(error) => Err(MergeError::Load(error.clone())),
                 };
                 // A caller that is gone needs no answer.
-                let _ = tell.send(own);
+                let _ = tell.send(Told { answer, is_tainted, is_skipped });
             }
         });
     }

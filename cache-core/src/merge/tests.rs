@@ -203,3 +203,17 @@ async fn a_call_under_bypass_is_merged_with_nobody() {
     assert_eq!((own.unwrap(), merged.unwrap()), (Some(1), Some(2)));
     assert_eq!(*bypassed.lock().unwrap(), [(vec![1], true), (vec![2], false)]);
 }
+
+/// What is said about a load in a task of its own is said about those who wait for it.
+#[tokio::test]
+async fn what_is_not_to_be_kept_of_a_merged_load_is_not_kept_of_what_is_made_of_it() {
+    let merging = Merging::<u64, u64>::new(|ids: Vec<u64>| async move {
+        loading::skip();
+        loading::taint();
+        ids.into_iter().map(|id| (id, id)).collect::<HashMap<_, _>>()
+    });
+    let (one, two) = (loading::run(None, None, merging.load(1)), loading::run(None, None, merging.load(2)));
+    let ((one, of_one), (_, of_two)) = tokio::join!(one, two);
+    assert_eq!(one.unwrap(), Some(1));
+    assert!([of_one, of_two].iter().all(|verdict| verdict.is_skipped && verdict.is_tainted));
+}
