@@ -79,7 +79,7 @@ fn lines_of(side: Side, verdict: &Verdict) -> Vec<Line> {
         line("p99", verdict.p99, "ms", None, None),
         line("max", verdict.max, "ms", None, None),
         line("waited", count(verdict.waited), "n", Some(count(verdict.waited) / reads), None),
-        line("waited anyway", count(verdict.waited_in_vain), "n", None, protects(0.0)),
+        line("waited anyway", count(verdict.waited_in_vain), "n", None, side.spares_all().then_some(0.0)),
         line("degraded", verdict.degraded as f64, "n", None, None),
         line("expiries", count(verdict.rounds), "n", None, None),
         line("reads", count(verdict.reads), "n", None, None),

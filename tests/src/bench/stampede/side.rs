@@ -65,6 +65,11 @@ impl Side {
         !matches!(self, Self::Nothing | Self::Flight | Self::XFetch)
     }
 
+    /// Whether nobody is to wait while a value stands. In its own call, the reader whom chance picks waits for what it loads.
+    pub(super) fn spares_all(self) -> bool {
+        self.protects() && self != Self::XFetchInline
+    }
+
     /// Whether an entry's lifetime begins when its load ends; else when it begins.
     pub(super) fn lives_from_its_fill(self) -> bool {
         self == Self::XFetch
