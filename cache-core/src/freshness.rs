@@ -2,7 +2,8 @@
 
 use crate::entry::Header;
 use crate::store::Found;
-use crate::subject::TagStamp;
+use crate::subject::{Epoch, TagStamp};
+use crate::time::StoreTime;
 
 /// What an entry must be to answer a read.
 #[derive(Clone, Copy, Debug)]
@@ -34,17 +35,37 @@ pub enum Unusable {
 /// # Errors
 /// The first reason why the entry is a miss.
 pub fn usable(header: &Header, found: &Found, wanted: Wanted<'_>) -> Result<(), Unusable> {
-    if header.epoch != found.epoch {
-        Err(Unusable::Epoch)
-    } else if header.fingerprint != wanted.fingerprint || header.full_key.as_deref() != wanted.full_key {
-        Err(Unusable::Foreign)
-    } else if header.expires_at <= found.now {
-        Err(Unusable::Expired)
-    } else if wanted.tags != header.tags.len() || !same_stamps(&header.tags, &found.tags) {
+    fits(header, found.epoch, found.now, wanted)?;
+    if wanted.tags != header.tags.len() || !same_stamps(&header.tags, &found.tags) {
         Err(Unusable::Tags)
     } else {
         Ok(())
     }
+}
+
+/// Judges what no write has any part in: the dataset, whose entry it is, and its time.
+///
+/// # Errors
+/// The first reason why it is of no use to anybody.
+pub fn fits(header: &Header, epoch: Epoch, now: StoreTime, wanted: Wanted<'_>) -> Result<(), Unusable> {
+    if header.epoch != epoch {
+        Err(Unusable::Epoch)
+    } else if header.fingerprint != wanted.fingerprint || header.full_key.as_deref() != wanted.full_key {
+        Err(Unusable::Foreign)
+    } else if header.expires_at <= now {
+        Err(Unusable::Expired)
+    } else {
+        Ok(())
+    }
+}
+
+/// The last moment at which a value that a write has invalidated is known to have been current. `dropped` is when a mark
+/// dropped it; `None` if a mark of one of its tags did, which leaves no trace of its time. `unmoved` is when its tags were read
+/// and none had moved, if so.
+#[must_use]
+pub fn last_current(made_at: StoreTime, dropped: Option<StoreTime>, unmoved: Option<StoreTime>) -> StoreTime {
+    // It was valid until the mark of its subject came, or that of a tag; and it was loaded after `made_at`.
+    dropped.zip(unmoved).map_or(made_at, |(dropped, unmoved)| dropped.min(unmoved))
 }
 
 /// Whether no tag moved between two readings. A generation that is missing is never the same as anything.
@@ -104,8 +125,7 @@ pub fn may_take(arrival: Arrival, proof: Proof) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subject::{Epoch, Generation};
-    use crate::time::StoreTime;
+    use crate::subject::Generation;
     use std::time::Duration;
 
     fn stamp(epoch: u64, generation: Option<u64>) -> TagStamp {
@@ -151,6 +171,26 @@ mod tests {
         assert_eq!(with(|_, f| f.tags = vec![stamp(1, Some(8))]), Err(Unusable::Tags));
         assert_eq!(with(|_, f| f.tags = vec![stamp(2, Some(9))]), Err(Unusable::Tags));
         assert_eq!(with(|_, f| f.tags = vec![stamp(1, None)]), Err(Unusable::Tags));
+    }
+
+    #[test]
+    fn an_invalidated_value_was_current_until_its_mark_or_when_it_was_loaded() {
+        let at = |millis| Some(StoreTime(millis));
+        for (dropped, unmoved, is) in [
+            (at(500), at(900), 500),
+            // Its tags may have moved after they were looked at.
+            (at(500), at(400), 400),
+            // One of them has moved: nobody knows when.
+            (at(500), None, 100),
+            (None, None, 100),
+            (None, at(900), 100),
+        ] {
+            assert_eq!(
+                last_current(StoreTime(100), dropped, unmoved),
+                StoreTime(is),
+                "{dropped:?} {unmoved:?}"
+            );
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub use error::{BuildError, StoreError, WriteError};
 pub use key::KeyPart;
 pub use merge::Merging;
 pub use mode::{Bypassed, Explained, Explanation, Miss, Mode, NotStored, Outcome, Peeked, Stored};
-pub use mode::{bypass, explain, memo, peek, refresh};
+pub use mode::{bounded, bypass, explain, memo, peek, refresh};
 pub use schema::Cacheable;
 pub use scope::{ReadSource, WriteScope};
 pub use warm::{Warmed, warmed};

@@ -21,6 +21,8 @@ pub enum Mode {
     /// Entries answer; loads are shared and stored. What a call does unless it says otherwise.
     #[default]
     Cached,
+    /// As `Cached`; where a write has just invalidated what would have answered, that still does: see [`bounded`].
+    Bounded,
     /// Loads although an entry stands, and stores what it loaded: see [`refresh`].
     Refresh,
     /// Asks the source of truth and leaves the cache as it is: see [`bypass`].
@@ -78,6 +80,24 @@ impl Call {
 pub async fn bypass<F: Future>(future: F) -> F::Output {
     let call = Call::current();
     Call { mode: call.mode.max(Mode::Bypass), ..call }.scope(future).await
+}
+
+/// Runs a future whose cached functions may be answered by a value that a covered write has invalidated, at most as long ago as the
+/// function's option `bounded` says. For reads that must not wait for a load after a write, and may be that old.
+///
+/// A value that stands answers as ever. Without one, what the write has dropped answers at once, and is loaded anew behind the
+/// caller's back; where nothing is left of it, and for a function without the option, it is an ordinary call. What a loader makes of such
+/// a value is not stored. What the loaders call in turn is not bounded. Only this task: what the future spawns is not covered.
+///
+/// ```
+/// # struct Users; impl Users { async fn find(&self, _: i64) {} }
+/// # async fn f(users: Users) {
+/// let at_most_a_little_old = cache_core::bounded(users.find(42)).await;
+/// # }
+/// ```
+pub async fn bounded<F: Future>(future: F) -> F::Output {
+    let call = Call::current();
+    Call { mode: call.mode.max(Mode::Bounded), ..call }.scope(future).await
 }
 
 /// Runs a future whose cached functions load although an entry stands, and store what they loaded. For changes that no

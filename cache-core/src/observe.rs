@@ -46,6 +46,8 @@ counters! {
         loads,
         /// Reads answered by a value whose lifetime was over; also counted as hits where no load was waited for.
         stale,
+        /// Reads answered by a value that a write had invalidated, as they had asked for; also counted as hits.
+        bounded,
         /// Runs of a loader that ended in its own error.
         load_errors,
         /// Runs of a loader that were dropped because they took longer than `hard_timeout`, or, in the background, five minutes.

@@ -37,6 +37,8 @@ pub struct Lifetime {
     /// For so long after its lifetime a value is served while one caller loads it anew (RFC 5861, section 3). A write that
     /// covers it ends that at once.
     pub stale_while_revalidate: Duration,
+    /// For so long after a write has invalidated it a value may answer calls that ask for that ([`bounded`](crate::bounded)).
+    pub bounded: Duration,
 }
 
 /// What keeps many readers from loading one entry at once.
@@ -124,6 +126,7 @@ impl Policy {
                 negative_ttl: Self::NEGATIVE_TTL,
                 jitter: 0.0,
                 stale_while_revalidate: Duration::ZERO,
+                bounded: Duration::ZERO,
             },
             stampede: Stampede { sharing: Sharing::Lease, early: Early::Never },
             on_wait: OnWait::Wait(None),

@@ -29,6 +29,8 @@ pub enum Standing {
     Stale,
     /// Its lifetime is over: load, and serve it only if that fails (RFC 5861, `stale-if-error`).
     IfError,
+    /// A write has invalidated it: serve it to who asked for that, and load it anew meanwhile. Age alone never tells.
+    Invalidated,
     /// Useless.
     Over,
 }

@@ -162,6 +162,8 @@ pub struct FillRequest<'a> {
     pub blob: &'a Bytes,
     /// Time until the entry is useless.
     pub ttl: Duration,
+    /// A mark that drops the entry keeps it aside this long, for calls that ask for it; zero for not at all.
+    pub aside: Duration,
 }
 
 /// Answer to [`Store::fill`].
@@ -174,6 +176,19 @@ pub struct Filled {
     pub stored: bool,
     /// One stamp a tag, read after the fill.
     pub tags: Vec<TagStamp>,
+}
+
+/// What a mark has dropped and kept aside: answer to [`Store::aside`]. No entry any more: a write has invalidated it.
+#[derive(Clone, Debug)]
+pub struct Aside {
+    /// Epoch of the dataset that answered.
+    pub epoch: Epoch,
+    /// The store's clock when it answered, exactly: the window ends by it.
+    pub now: StoreTime,
+    /// When the mark dropped it, on the same clock.
+    pub since: StoreTime,
+    /// The bytes that were stored.
+    pub blob: Bytes,
 }
 
 /// What [`Store::mark`] is asked for.
@@ -210,6 +225,8 @@ pub struct Put {
     pub blob: Bytes,
     /// Time until the entry is useless.
     pub ttl: Duration,
+    /// As in [`FillRequest::aside`].
+    pub aside: Duration,
     /// The epoch of the mark; a put in any other is refused.
     pub epoch: Epoch,
 }
@@ -272,6 +289,14 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// still in the put's epoch. Idempotent, also where the fence is already gone. `Ok` only when the current master
     /// acknowledged all of it.
     fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared>;
+
+    /// What the last mark that dropped entries of the subject has kept aside of this one. Nothing where no entry of the subject
+    /// asked for that, once the longest window that they asked for is over, and at any time the store needs the room. Marks that
+    /// found nothing, and clears, leave it as it is. Never an entry: it answers no [`get`](Self::get) and no
+    /// [`lease`](Self::lease). A store that keeps nothing has the default.
+    fn aside<'a>(&'a self, _key: &'a EntryKey) -> StoreResult<'a, Option<Aside>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// As [`get`](Self::get) for each; a store that can sends all in one round trip. By default each is asked for by itself, side
     /// by side.

@@ -35,6 +35,7 @@ use proc_macro::TokenStream;
 /// | `refresh_ahead` | load anew in the background after this share of the lifetime: `"80%"` | none |
 /// | `stale_while_revalidate` | how long past its lifetime a value is served while it is loaded anew | none |
 /// | `stale_if_error` | how long past its lifetime a value is served if the load fails | none |
+/// | `bounded` | how long ago a write may have invalidated what answers a call inside `cache_core::bounded` | none |
 /// | `on_wait` | what a caller does while another loads: `"wait"`, `"wait(500ms)"`, `"stale"`, `"load"` | `"wait"` |
 /// | `soft_timeout` | after this the stale value is served and the load goes on | none |
 /// | `hard_timeout` | after this the load is dropped, and its caller gets an error | none |

@@ -12,8 +12,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::entry;
 use crate::key::Namespace;
 use crate::store::{
-    ClearRequest, Cleared, Fence, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked,
-    Origin, Store, StoreResult,
+    Aside, ClearRequest, Cleared, Fence, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest,
+    Marked, Origin, Store, StoreResult,
 };
 use crate::subject::{EntryKey, Epoch, Generation, Kind, Subject, TagStamp, Token, WriterId};
 use crate::time::{Clock, StoreTime, SystemClock};
@@ -49,11 +49,27 @@ struct Slot {
     values: HashMap<u64, (Bytes, StoreTime)>,
     leases: HashMap<u64, (Token, StoreTime)>,
     fences: HashMap<WriterId, Standing>,
+    /// The longest time that one of the values asks to be kept aside for.
+    window: Duration,
+    aside: Option<Dropped>,
+}
+
+/// What a mark has dropped.
+struct Dropped {
+    values: HashMap<u64, (Bytes, StoreTime)>,
+    since: StoreTime,
+    until: StoreTime,
 }
 
 impl Slot {
     fn is_empty(&self) -> bool {
-        self.values.is_empty() && self.leases.is_empty() && self.fences.is_empty()
+        self.values.is_empty() && self.leases.is_empty() && self.fences.is_empty() && self.aside.is_none()
+    }
+
+    /// Drops what is kept aside if it is over, or anyway; how many that were.
+    fn forgets_aside(&mut self, now: Option<StoreTime>) -> usize {
+        let is_over = |dropped: &mut Dropped| now.is_none_or(|now| dropped.until <= now);
+        self.aside.take_if(is_over).map_or(0, |dropped| dropped.values.len())
     }
 }
 
@@ -98,7 +114,7 @@ impl MemoryStore {
         Self { shared: Arc::new(Shared { clock, capacity: capacity.max(1), state: Mutex::default() }) }
     }
 
-    /// How many entries are held, expired ones included.
+    /// How many entries are held, expired ones and those that are kept aside included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lock().entries
@@ -167,11 +183,24 @@ impl State {
         if let Some(slot) = self.subjects.get_mut(name) {
             self.entries -= slot.values.len();
             slot.values.clear();
+            slot.window = Duration::ZERO;
             slot.leases.clear();
-            if slot.fences.is_empty() {
+            if slot.is_empty() {
                 self.subjects.remove(name);
             }
         }
+    }
+
+    /// Takes the entries of a subject out of reach of every read, where one of them asks to be kept.
+    fn keep_aside(&mut self, name: &str, now: StoreTime) {
+        let Some(slot) = self.subjects.get_mut(name).filter(|slot| !slot.window.is_zero()) else { return };
+        if slot.values.is_empty() {
+            return;
+        }
+        let before = slot.forgets_aside(None);
+        let values = std::mem::take(&mut slot.values);
+        self.entries -= before;
+        slot.aside = Some(Dropped { values, since: now, until: now.after(slot.window) });
     }
 
     fn fences(&mut self, subject: &Subject) -> Option<&mut HashMap<WriterId, Standing>> {
@@ -193,8 +222,9 @@ impl State {
         fences.iter().map(fence).collect()
     }
 
-    fn store(&mut self, key: &EntryKey, blob: Bytes, until: StoreTime) {
+    fn store(&mut self, key: &EntryKey, blob: Bytes, until: StoreTime, aside: Duration) {
         let slot = self.subjects.entry(key.subject.name().into()).or_default();
+        slot.window = slot.window.max(aside);
         self.entries += usize::from(slot.values.insert(key.field, (blob, until)).is_none());
     }
 
@@ -205,6 +235,14 @@ impl State {
         // A tenth at a time, so that the sweep's cost is spread over many fills.
         let keep = capacity - capacity / 10;
         let mut entries = self.entries;
+        // What is kept aside goes before any entry.
+        for now in [Some(now), None] {
+            self.subjects.values_mut().for_each(|slot| {
+                if entries > keep {
+                    entries -= slot.forgets_aside(now);
+                }
+            });
+        }
         for expired_only in [true, false] {
             self.subjects.retain(|_, slot| {
                 if entries > keep {
@@ -263,6 +301,17 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(self.lift_fences(&request))))
     }
 
+    fn aside<'a>(&'a self, key: &'a EntryKey) -> StoreResult<'a, Option<Aside>> {
+        let (state, now) = (self.lock(), self.now());
+        let kept = || {
+            let dropped = state.subjects.get(key.subject.name())?.aside.as_ref()?;
+            let (blob, _) = dropped.values.get(&key.field).filter(|_| dropped.until > now)?;
+            let (epoch, since) = (state.epoch_of(&key.subject), dropped.since);
+            Some(Aside { epoch, now, since, blob: blob.clone() })
+        };
+        Box::pin(std::future::ready(Ok(kept())))
+    }
+
     fn clear_namespace<'a>(&'a self, namespace: &'a Namespace, seed: u64) -> StoreResult<'a, Duration> {
         let mut state = self.lock();
         let generation = state.new_generation(seed);
@@ -317,7 +366,7 @@ impl MemoryStore {
             live && slot.fences.is_empty()
         });
         if stored {
-            state.store(request.key, request.blob.clone(), now.after(request.ttl));
+            state.store(request.key, request.blob.clone(), now.after(request.ttl), request.aside);
             state.make_room(self.shared.capacity, now);
         }
         Filled { epoch: state.epoch_of(&request.key.subject), stored, tags: state.stamps(request.tags, now) }
@@ -328,6 +377,7 @@ impl MemoryStore {
         for subject in request.subjects {
             let fences = match subject.kind() {
                 Kind::Entity => {
+                    state.keep_aside(subject.name(), now);
                     state.drop_entries(subject.name());
                     &mut state.subjects.entry(subject.name().into()).or_default().fences
                 }
@@ -369,7 +419,7 @@ impl MemoryStore {
             }
             for put in request.puts.iter().filter(|put| put.key.subject == *subject) {
                 if alone && !others && put.epoch == state.epoch_of(subject) {
-                    state.store(&put.key, put.blob.clone(), now.after(put.ttl));
+                    state.store(&put.key, put.blob.clone(), now.after(put.ttl), put.aside);
                     installed += 1;
                 }
             }
@@ -387,6 +437,7 @@ mod tests {
     async fn it_keeps_every_promise_of_a_store() {
         let report = crate::testkit::conformance::run(&MemoryStore::default()).await;
         assert!(report.is_clean(), "{report}");
+        assert!(crate::testkit::conformance::keeps_aside(&MemoryStore::default()).await);
     }
 
     fn key(name: u32) -> EntryKey {
@@ -395,6 +446,10 @@ mod tests {
     }
 
     async fn fill(store: &MemoryStore, name: u32) -> bool {
+        fill_for(store, name, Duration::ZERO).await
+    }
+
+    async fn fill_for(store: &MemoryStore, name: u32, aside: Duration) -> bool {
         let (key, token, minute) = (key(name), Token(u64::from(name)), std::time::Duration::from_secs(60));
         let request = LeaseRequest {
             key: &key,
@@ -410,10 +465,38 @@ mod tests {
         let _ = store.lease(request).await.unwrap();
         let blob = Bytes::from_static(b"value");
         store
-            .fill(FillRequest { key: &key, tags: &[], token, blob: &blob, ttl: minute })
+            .fill(FillRequest { key: &key, tags: &[], token, blob: &blob, ttl: minute, aside })
             .await
             .unwrap()
             .stored
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_aside_makes_room_before_any_entry_does() {
+        let store = MemoryStore::with_capacity(100);
+        let minute = Duration::from_secs(60);
+        for name in 0..50 {
+            assert!(fill_for(&store, name, minute).await);
+            let subjects = [key(name).subject];
+            let origin = Origin::none();
+            let mark = MarkRequest {
+                writer: WriterId(1),
+                origin: &origin,
+                subjects: &subjects,
+                seed: 0,
+                tag_ttl: minute,
+            };
+            store.mark(mark).await.unwrap();
+        }
+        assert_eq!(store.len(), 50, "they count");
+        assert!(store.aside(&key(0)).await.unwrap().is_some());
+        for name in 1000..1085 {
+            assert!(fill(&store, name).await);
+        }
+        assert!(store.len() <= 100, "{}", store.len());
+        for name in 1000..1085 {
+            assert!(store.get(&key(name), &[]).await.unwrap().blob.is_some(), "{name}");
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! A read of many keys: look at all, join or lead each key's flight, lease the missing, load them once, fill. Refuses to wait for
 //! anybody while others wait for it, and to load more than once a call.
 
+mod aside;
 mod lease;
 mod many;
 
@@ -234,11 +235,11 @@ impl<V: Cacheable> Reading<'_, V> {
     /// Looks at these places in one round trip; gives those without an entry, and notes those whose entry is due early.
     async fn look(&mut self, places: Vec<usize>, count: Count, due: &mut Vec<(usize, Force)>) -> Vec<usize> {
         let counters = &self.state.counters;
-        let mut missing = Vec::new();
+        let (mut missing, mut dropped) = (Vec::new(), Vec::new());
         for (place, answer) in self.get(places).await {
             let reader = &self.readers[place];
-            let alive = match answer {
-                Ok(found) => reader.open(&found),
+            let alive = match &answer {
+                Ok(found) => reader.open(found),
                 Err(_) => {
                     reader.degrades();
                     Err(Miss::Degraded)
@@ -278,9 +279,17 @@ impl<V: Cacheable> Reading<'_, V> {
                 }
                 Err(why) => {
                     reader.missed(why);
-                    missing.push(place);
+                    match (answer, reader.window()) {
+                        (Ok(found), Some(window)) if count == Count::Hits => {
+                            dropped.push((place, found, window));
+                        }
+                        _ => missing.push(place),
+                    }
                 }
             }
+        }
+        if !dropped.is_empty() {
+            missing.extend(self.aside(dropped).await);
         }
         missing.sort_unstable();
         missing

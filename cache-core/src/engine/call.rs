@@ -192,8 +192,10 @@ impl<O: Output> Reader<'_, O> {
             Ok(payload) => {
                 let value = payload.share();
                 let any = value.clone().map(|value| value as _);
-                // Whose tags are not to be known is not remembered.
-                if let Some(tags) = self.learned_tags(value.as_deref()) {
+                // Whose tags are not to be known is not remembered, nor what only this call may be answered.
+                if self.window().is_none()
+                    && let Some(tags) = self.learned_tags(value.as_deref())
+                {
                     memo.keep(key, any, tags);
                 }
                 Self::loaded(value)

@@ -353,6 +353,7 @@ impl<O: Output> Reader<'_, O> {
             token: grant.token,
             blob: &blob,
             ttl: useful,
+            aside: self.plan.state.policy().lifetime.bounded,
         };
         let Ok(filled) = core.ask(&self.plan.touched(store, &grant.stamp.asked), store.fill(request)).await
         else {

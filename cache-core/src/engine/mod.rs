@@ -1,6 +1,7 @@
 //! Composes the mechanisms into reads and writes; the only place that does. Refuses to let a cache fault fail a read.
 
 mod advise;
+mod aside;
 mod ask;
 mod batch;
 mod behind;
@@ -128,6 +129,8 @@ pub(crate) struct Faults {
     pub(crate) remembers_written: bool,
     /// A request's memory answers its loaders, too.
     pub(crate) launders: bool,
+    /// What was made of a value that a write had invalidated is stored.
+    pub(crate) launders_invalidated: bool,
     /// A load waits for another one although that waits for it.
     pub(crate) waits_in_circles: bool,
 }

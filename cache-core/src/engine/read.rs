@@ -92,7 +92,7 @@ impl Plan {
         self.learned.as_ref().is_some_and(|learned| learned.is_other())
     }
 
-    fn wanted(&self, header: &Header) -> Wanted<'_> {
+    pub(super) fn wanted(&self, header: &Header) -> Wanted<'_> {
         let learned = if self.learned.is_some() { header.learned.len() } else { 0 };
         Wanted {
             fingerprint: self.key.fingerprint(),
@@ -197,10 +197,16 @@ impl<O: Output> Reader<'_, O> {
             return self.slowly(load, None).await;
         }
         self.is_seen();
-        let standing = match self.look().await {
-            Some(alive) if alive.standing == Standing::IfError => Some(alive),
-            Some(alive) => return self.hit(alive, load, again).await,
-            None => None,
+        let standing = match self.look_closely().await {
+            Ok(alive) if alive.standing == Standing::IfError => Some(alive),
+            Ok(alive) => return self.hit(alive, load, again).await,
+            Err(found) => match self.window() {
+                Some(window) if let Some(found) = found => match Box::pin(self.aside(found, window)).await {
+                    Some(alive) => return self.hit(alive, load, again).await,
+                    None => None,
+                },
+                _ => None,
+            },
         };
         counters.misses.add();
         self.is_thought_about();
@@ -288,9 +294,13 @@ impl<O: Output> Reader<'_, O> {
         }
     }
 
-    /// Serves what stands, whether its lifetime is over or not.
+    /// Serves what stands, whether its lifetime is over or not, or what a write has invalidated.
     pub(super) fn serve(&self, alive: Alive<ValueOf<O>>) -> Option<O> {
-        if alive.standing == Standing::Stale { self.serve_stale(alive) } else { Self::hand_out(alive.value) }
+        match alive.standing {
+            Standing::Stale => self.serve_stale(alive),
+            Standing::Invalidated => self.serve_invalidated(alive),
+            _ => Self::hand_out(alive.value),
+        }
     }
 
     /// Serves a value whose lifetime is over.
@@ -307,7 +317,12 @@ impl<O: Output> Reader<'_, O> {
     }
 
     pub(super) async fn look(&self) -> Option<Alive<ValueOf<O>>> {
-        let store = self.core.store()?;
+        self.look_closely().await.ok()
+    }
+
+    /// The entry; if there is none for this call, what the store answered in its place.
+    async fn look_closely(&self) -> Result<Alive<ValueOf<O>>, Option<Found>> {
+        let (store, mut last) = (self.core.store().ok_or(None)?, None);
         // Twice at most: an entry may name other tags than were asked for.
         for _ in 0..2 {
             let tags = self.plan.asked();
@@ -315,20 +330,20 @@ impl<O: Output> Reader<'_, O> {
                 Err(_) => {
                     self.degrades();
                     self.missed(Miss::Degraded);
-                    return None;
+                    return Err(None);
                 }
                 Ok(found) => match self.open(&found) {
-                    Ok(alive) => return Some(alive),
-                    Err(_) if self.plan.is_other() => {}
+                    Ok(alive) => return Ok(alive),
+                    Err(_) if self.plan.is_other() => last = Some(found),
                     Err(why) => {
                         self.missed(why);
-                        return None;
+                        return Err(Some(found));
                     }
                 },
             }
         }
         self.missed(Miss::Tags);
-        None
+        Err(last)
     }
 
     /// The entry of an answer, if it is one that may be served here.
@@ -396,7 +411,7 @@ impl<O: Output> Reader<'_, O> {
         }
     }
 
-    fn decode(&self, codec: u8, payload: &Bytes) -> Option<Arc<ValueOf<O>>> {
+    pub(super) fn decode(&self, codec: u8, payload: &Bytes) -> Option<Arc<ValueOf<O>>> {
         match codec::decode(codec, payload) {
             Ok(value) => Some(Arc::new(value)),
             Err(error) => {

@@ -126,7 +126,14 @@ impl MyTurn {
         let core = self.core.clone();
         let Some(store) = core.store() else { return };
         let touched = Touched::new(store.shard(&self.key.subject), std::iter::empty());
-        let request = FillRequest { key: &self.key, tags: &[], token: self.token, blob: &blob, ttl };
+        let request = FillRequest {
+            key: &self.key,
+            tags: &[],
+            token: self.token,
+            blob: &blob,
+            ttl,
+            aside: Duration::ZERO,
+        };
         if core.ask(&touched, store.fill(request)).await.is_ok() {
             self.held = false;
         }

@@ -113,7 +113,8 @@ impl Core {
             full_key: put.key.subject.full().map(Into::into),
             validator: None,
         };
-        Put { blob: entry::encode(&header, &put.payload), key: put.key, ttl, epoch }
+        let aside = policy.lifetime.bounded;
+        Put { blob: entry::encode(&header, &put.payload), key: put.key, ttl, aside, epoch }
     }
 }
 

@@ -81,6 +81,8 @@ pub enum Outcome {
     NegativeHit,
     /// An entry whose lifetime is over, where the policy allows it.
     StaleHit,
+    /// A value that a write has invalidated, as the call had asked for ([`bounded`](super::bounded)).
+    Bounded,
     /// The memory of its request ([`memo`](super::memo)).
     Memo,
     /// Another caller's load, or the entry which that caller found.
@@ -229,6 +231,7 @@ impl fmt::Display for Outcome {
             Self::Hit => "hit",
             Self::NegativeHit => "negative hit",
             Self::StaleHit => "stale hit",
+            Self::Bounded => "answered by what a write has invalidated, as asked",
             Self::Memo => "answered by the memo of its request",
             Self::Joined => "miss, joined another caller's load",
             Self::Awaited => "miss, waited for another process's load",

@@ -108,6 +108,12 @@ impl Memo {
         }
     }
 
+    /// Whether the request has written what this is made of.
+    pub(crate) fn has_written<'s>(&self, mut subjects: impl Iterator<Item = &'s Subject>) -> bool {
+        let state = self.lock();
+        subjects.any(|subject| state.written.contains(subject))
+    }
+
     /// Breaks the rule that it forgets what is written.
     pub(crate) fn forgets_nothing(&self) {
         self.lock().forgets_nothing = true;

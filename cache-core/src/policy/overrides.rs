@@ -42,6 +42,8 @@ overrides! {
     jitter: f64,
     /// [`Lifetime::stale_while_revalidate`](super::Lifetime::stale_while_revalidate).
     stale_while_revalidate: Duration,
+    /// [`Lifetime::bounded`](super::Lifetime::bounded).
+    bounded: Duration,
     /// [`OnError::stale_if_error`](super::OnError::stale_if_error).
     stale_if_error: Duration,
     /// [`Stampede::sharing`](super::Stampede::sharing), and XFetch.
@@ -75,6 +77,7 @@ impl Overrides {
         let set = |to: &mut Duration, from: Option<Duration>| *to = from.unwrap_or(*to);
         set(&mut policy.lifetime.negative_ttl, self.negative_ttl);
         set(&mut policy.lifetime.stale_while_revalidate, self.stale_while_revalidate);
+        set(&mut policy.lifetime.bounded, self.bounded);
         set(&mut policy.on_error.stale_if_error, self.stale_if_error);
         policy.lifetime.jitter = self.jitter.unwrap_or(policy.lifetime.jitter);
         policy.stampede = self.stampede.unwrap_or(policy.stampede);
@@ -98,6 +101,7 @@ impl Overrides {
         }
         for (name, value) in [
             ("stale_while_revalidate", self.stale_while_revalidate),
+            ("bounded", self.bounded),
             ("stale_if_error", self.stale_if_error),
             ("soft_timeout", self.soft_timeout),
             ("hard_timeout", self.hard_timeout),
@@ -142,6 +146,15 @@ impl Overrides {
                 );
             }
         }
+        let lives = |ttl: Duration| ttl.saturating_add(self.stale_while_revalidate.unwrap_or_default());
+        if let (Some(bounded), Some(ttl)) = (self.bounded, self.ttl)
+            && bounded > lives(ttl)
+        {
+            mistakes.push(
+                "`bounded` is longer than a value lives (`ttl` and `stale_while_revalidate` together), so it would never pass"
+                    .into(),
+            );
+        }
         let has_stale = self.stale_while_revalidate.is_some() || self.stale_if_error.is_some();
         if self.soft_timeout.is_some() && self.stale_if_error.is_none() {
             mistakes.push(
@@ -178,6 +191,7 @@ struct Written {
     negative_ttl: Option<String>,
     jitter: Option<f64>,
     stale_while_revalidate: Option<String>,
+    bounded: Option<String>,
     stale_if_error: Option<String>,
     stampede: Option<String>,
     refresh_ahead: Option<String>,
@@ -202,6 +216,7 @@ impl Overrides {
             negative_ttl: duration("negative_ttl", &written.negative_ttl)?,
             jitter: written.jitter,
             stale_while_revalidate: duration("stale_while_revalidate", &written.stale_while_revalidate)?,
+            bounded: duration("bounded", &written.bounded)?,
             stale_if_error: duration("stale_if_error", &written.stale_if_error)?,
             stampede: written.stampede.as_deref().map(stampede).transpose()?,
             refresh_ahead: written.refresh_ahead.as_deref().map(percent).transpose()?,
@@ -310,6 +325,8 @@ mod tests {
                 Overrides { soft_timeout: Some(Duration::ZERO), stale_if_error: some, ..Overrides::NONE },
                 "above zero",
             ),
+            (Overrides { bounded: Some(Duration::ZERO), ..Overrides::NONE }, "above zero"),
+            (Overrides { bounded: Some(2 * SECOND), ..Overrides::ttl(SECOND) }, "longer than a value lives"),
             (Overrides { jitter: Some(1.5), ..Overrides::NONE }, "`jitter` has to be"),
             (Overrides { refresh_ahead: Some(1.0), ..Overrides::NONE }, "less than 100 %"),
             (Overrides { refresh_ahead: Some(f64::NAN), ..Overrides::NONE }, "less than 100 %"),

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::key::Namespace;
 use crate::store::{
-    Answers, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
+    Answers, Aside, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
     MarkRequest, Marked, Shard, Store, StoreResult,
 };
 use crate::subject::{EntryKey, Subject, Token};
@@ -23,6 +23,7 @@ pub enum Command {
     Lease,
     Fill,
     Release,
+    Aside,
     Mark,
     Clear,
     GetMany,
@@ -234,6 +235,7 @@ commands! {
         lease: Lease(request: LeaseRequest<'a>) -> Leased;
         fill: Fill(request: FillRequest<'a>) -> Filled;
         release: Release(key: &'a EntryKey, token: Token) -> ();
+        aside: Aside(key: &'a EntryKey) -> Option<Aside>;
         mark: Mark(request: MarkRequest<'a>) -> Marked;
         clear: Clear(request: ClearRequest<'a>) -> Cleared;
         clear_namespace: ClearNamespace(namespace: &'a Namespace, seed: u64) -> Duration;

@@ -54,6 +54,8 @@ pub enum Rule {
     MemoForgetsWrites,
     /// Loaders run outside of their caller's memo.
     LoadersNeverLaunder,
+    /// What is made of a value that a write had invalidated is not stored.
+    InvalidatedTaints,
     /// No load waits for a load that waits for it. Without it: until somebody loses patience.
     NoCircles,
 }
@@ -86,6 +88,7 @@ impl Builder {
             Rule::RollbackKeepsSubjects => &mut faults.forgets_subjects,
             Rule::MemoForgetsWrites => &mut faults.remembers_written,
             Rule::LoadersNeverLaunder => &mut faults.launders,
+            Rule::InvalidatedTaints => &mut faults.launders_invalidated,
             Rule::NoCircles => &mut faults.waits_in_circles,
         };
         *fault = true;

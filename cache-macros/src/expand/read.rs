@@ -241,6 +241,7 @@ fn overrides(p: &TokenStream, policy: &Policy) -> TokenStream {
         ("ttl", policy.ttl),
         ("negative_ttl", policy.negative_ttl),
         ("stale_while_revalidate", policy.stale_while_revalidate),
+        ("bounded", policy.bounded),
         ("stale_if_error", policy.stale_if_error),
         ("soft_timeout", policy.soft_timeout),
         ("hard_timeout", policy.hard_timeout),

@@ -52,6 +52,7 @@ pub(crate) struct Policy {
     pub(crate) stampede: Option<Stampede>,
     pub(crate) refresh_ahead: Option<f64>,
     pub(crate) stale_while_revalidate: Option<Duration>,
+    pub(crate) bounded: Option<Duration>,
     pub(crate) stale_if_error: Option<Duration>,
     pub(crate) on_wait: Option<OnWait>,
     pub(crate) soft_timeout: Option<Duration>,
@@ -80,6 +81,7 @@ impl Policy {
             stampede: known.read("stampede", stampede),
             refresh_ahead: known.read("refresh_ahead", percent),
             stale_while_revalidate: known.read("stale_while_revalidate", lifetime),
+            bounded: known.read("bounded", lifetime),
             stale_if_error: known.read("stale_if_error", lifetime),
             on_wait: known.read("on_wait", on_wait),
             soft_timeout: known.read("soft_timeout", lifetime),
@@ -100,6 +102,7 @@ impl Policy {
         policy.contradictions(options, mistakes);
         let implied = policy.refresh_ahead.is_some()
             || policy.stale_while_revalidate.is_some()
+            || policy.bounded.is_some()
             || policy.soft_timeout.is_some();
         // A batch is loaded by its caller.
         let background = refresh.unwrap_or(implied) && options.one("batch").is_none();
@@ -143,6 +146,15 @@ impl Policy {
             && soft >= hard
         {
             on("soft_timeout", "`soft_timeout` is not below `hard_timeout`, so it would never pass");
+        }
+        if let (Some(bounded), Some(ttl)) = (self.bounded, self.ttl)
+            && bounded > ttl.saturating_add(self.stale_while_revalidate.unwrap_or_default())
+            && (alone || self.stale_while_revalidate.is_some())
+        {
+            on(
+                "bounded",
+                "`bounded` is longer than a value lives (`ttl` and `stale_while_revalidate` together), so it would never pass",
+            );
         }
         let has_stale = self.stale_while_revalidate.is_some() || self.stale_if_error.is_some();
         if alone && self.on_wait == Some(OnWait::Stale) && !has_stale {

@@ -24,6 +24,7 @@ const KNOWN: Known = Known {
         "refresh",
         "refresh_ahead",
         "stale_while_revalidate",
+        "bounded",
         "stale_if_error",
         "on_wait",
         "soft_timeout",

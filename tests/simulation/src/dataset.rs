@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_core::entry;
 use cache_core::key::Namespace;
-use cache_core::store::{Fence, Origin, Put};
+use cache_core::store::{Aside, Fence, Origin, Put};
 use cache_core::subject::{EntryKey, Epoch, Generation, Kind, Subject, TagStamp, Token, WriterId};
 use cache_core::time::StoreTime;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -52,6 +52,17 @@ struct Slot {
     leases: BTreeMap<u64, (Token, StoreTime)>,
     generation: Option<(Generation, StoreTime)>,
     fences: BTreeMap<WriterId, Standing>,
+    /// The longest time that one of the values asks to be kept aside for.
+    window: Duration,
+    aside: Option<Dropped>,
+}
+
+/// What a mark has dropped: no entries any more.
+#[derive(Clone, Debug)]
+struct Dropped {
+    values: BTreeMap<u64, (Bytes, StoreTime)>,
+    since: StoreTime,
+    until: StoreTime,
 }
 
 #[derive(Clone, Debug)]
@@ -116,6 +127,14 @@ impl Dataset {
     pub fn read(&self, entry: &EntryKey, now: StoreTime) -> Option<Bytes> {
         let (blob, until) = self.slots.get(&entry.subject)?.values.get(&entry.field)?;
         (*until > now).then(|| blob.clone())
+    }
+
+    /// What the last mark that dropped something has kept of an entry.
+    pub fn aside(&self, entry: &EntryKey, now: StoreTime) -> Option<Aside> {
+        let dropped = self.slots.get(&entry.subject)?.aside.as_ref().filter(|dropped| dropped.until > now)?;
+        let (blob, _) = dropped.values.get(&entry.field)?;
+        let (epoch, since) = (self.epoch_of(&entry.subject), dropped.since);
+        Some(Aside { epoch, now, since, blob: blob.clone() })
     }
 
     /// A tag's generation as it stands.
@@ -201,7 +220,14 @@ impl Dataset {
     }
 
     /// A fill's step on its own subject.
-    pub fn fill(&mut self, entry: &EntryKey, token: Token, blob: &Bytes, until: StoreTime) -> bool {
+    pub fn fill(
+        &mut self,
+        entry: &EntryKey,
+        token: Token,
+        blob: &Bytes,
+        until: StoreTime,
+        aside: Duration,
+    ) -> bool {
         let lacks = self.breaks();
         let slot = self.slot(&entry.subject);
         let is_live = slot.leases.get(&entry.field).is_some_and(|&(live, _)| live == token);
@@ -212,6 +238,7 @@ impl Dataset {
         let stored = is_open && (is_live || lacks(StoreRule::FillChecksToken));
         if stored {
             slot.values.insert(entry.field, (blob.clone(), until));
+            slot.window = slot.window.max(aside);
         }
         stored
     }
@@ -238,7 +265,10 @@ impl Dataset {
         }
         let slot = self.slot(subject);
         if !lacks(StoreRule::MarkDropsEntries) {
-            slot.values.clear();
+            let (values, window) = (std::mem::take(&mut slot.values), std::mem::take(&mut slot.window));
+            if !values.is_empty() && !window.is_zero() {
+                slot.aside = Some(Dropped { values, since: now, until: now.after(window) });
+            }
         }
         if !lacks(StoreRule::MarkVoidsLeases) {
             slot.leases.clear();
@@ -273,12 +303,14 @@ impl Dataset {
         let is_alone = lifted.is_some_and(|fence| fence.solo) || lacks(StoreRule::PutsNeedSolo);
         if drops {
             slot.values.clear();
+            slot.window = Duration::ZERO;
             slot.leases.clear();
         }
         let mut installed = 0;
         for put in puts.iter().filter(|put| put.key.subject == *subject && put.epoch == epoch) {
             if is_alone && slot.fences.is_empty() {
                 slot.values.insert(put.key.field, (put.blob.clone(), now.after(put.ttl)));
+                slot.window = slot.window.max(put.aside);
                 installed += 1;
             }
         }
@@ -298,7 +330,7 @@ impl Dataset {
         let name = holders.get(subject % holders.len().max(1))?.clone();
         let slot = self.slots.get_mut(&name)?;
         match victim {
-            Victim::Entries => slot.values.clear(),
+            Victim::Entries => (slot.values, slot.window) = Default::default(),
             Victim::Leases => slot.leases.clear(),
             Victim::Generation => slot.generation = None,
             Victim::Fences => slot.fences.clear(),

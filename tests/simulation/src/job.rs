@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use cache_core::store::{Cleared, Fence, Filled, Found, Leased, Marked};
+use cache_core::store::{Aside, Cleared, Fence, Filled, Found, Leased, Marked};
 use cache_core::subject::{EntryKey, Epoch, Subject, TagStamp};
 
 use crate::dataset::{Asker, Dataset, Gate};
@@ -26,6 +26,7 @@ struct SoFar {
     fences: Vec<Fence>,
     gate: Option<Gate>,
     stored: bool,
+    aside: Option<Aside>,
     epochs: Vec<Epoch>,
     lost: bool,
     installed: usize,
@@ -38,7 +39,7 @@ impl Job {
             // The generations that prove a fill are read after it.
             Command::Fill { tags, .. } => (1, tags.len() + 1),
             Command::Get { tags, .. } | Command::Lease { tags, .. } => (0, tags.len() + 1),
-            Command::Release { .. } | Command::ClearNamespace { .. } => (0, 1),
+            Command::Aside { .. } | Command::Release { .. } | Command::ClearNamespace { .. } => (0, 1),
             Command::Mark { subjects, .. } | Command::Clear { subjects, .. } => (0, subjects.len()),
         };
         let mut left: Vec<_> = (0..steps).collect();
@@ -89,10 +90,11 @@ impl Job {
                     Err(fences) => so_far.fences.extend(fences),
                 },
             },
-            Command::Fill { key, tags, token, blob, ttl } => match step {
-                0 => so_far.stored = data.fill(key, *token, blob, now.after(*ttl)),
+            Command::Fill { key, tags, token, blob, ttl, aside } => match step {
+                0 => so_far.stored = data.fill(key, *token, blob, now.after(*ttl), *aside),
                 _ => so_far.stamps[step - 1] = data.stamp(&tags[step - 1], now),
             },
+            Command::Aside { key } => so_far.aside = data.aside(key, now),
             Command::Release { key, token } => data.release(key, *token),
             Command::ClearNamespace { namespace, seed } => data.clear_namespace(namespace, *seed, now),
             Command::Mark { writer, origin, subjects, seed, tag_ttl } => {
@@ -139,6 +141,7 @@ impl Job {
                 let epoch = epoch(data, key);
                 StoreSays::Filled(Filled { epoch, stored: so_far.stored, tags: so_far.stamps })
             }
+            Command::Aside { .. } => StoreSays::Aside(so_far.aside),
             Command::Release { .. } => StoreSays::Released,
             Command::ClearNamespace { .. } => StoreSays::ClearedNamespace,
             Command::Mark { .. } => StoreSays::Marked(Marked { epochs: so_far.epochs, now }),
@@ -154,7 +157,7 @@ impl Job {
             Command::Get { key, tags }
             | Command::Lease { key, tags, .. }
             | Command::Fill { key, tags, .. } => std::iter::once(&key.subject).chain(tags).collect(),
-            Command::Release { key, .. } => vec![&key.subject],
+            Command::Aside { key } | Command::Release { key, .. } => vec![&key.subject],
             Command::ClearNamespace { .. } => Vec::new(),
             Command::Mark { subjects, .. } | Command::Clear { subjects, .. } => subjects.iter().collect(),
         }

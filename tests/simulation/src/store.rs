@@ -9,8 +9,8 @@ use cache_core::StoreError;
 use cache_core::error::StoreErrorKind;
 use cache_core::key::Namespace;
 use cache_core::store::{
-    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Origin,
-    Store, StoreResult,
+    Aside, ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked,
+    Origin, Store, StoreResult,
 };
 use cache_core::subject::{EntryKey, Subject, Token, WriterId};
 
@@ -97,10 +97,10 @@ impl Store for SimStore {
     }
 
     fn fill<'a>(&'a self, request: FillRequest<'a>) -> StoreResult<'a, Filled> {
-        let FillRequest { key, tags, token, blob, ttl } = request;
+        let FillRequest { key, tags, token, blob, ttl, aside } = request;
         answered!(
             self,
-            Command::Fill { key: key.clone(), tags: tags.to_vec(), token, blob: blob.clone(), ttl },
+            Command::Fill { key: key.clone(), tags: tags.to_vec(), token, blob: blob.clone(), ttl, aside },
             StoreSays::Filled(filled) => filled
         )
     }
@@ -129,6 +129,10 @@ impl Store for SimStore {
             Command::Clear { writer, subjects: subjects.to_vec(), puts: puts.to_vec(), seed, tag_ttl },
             StoreSays::Cleared(_, cleared) => cleared
         )
+    }
+
+    fn aside<'a>(&'a self, key: &'a EntryKey) -> StoreResult<'a, Option<Aside>> {
+        answered!(self, Command::Aside { key: key.clone() }, StoreSays::Aside(kept) => kept)
     }
 
     fn clear_namespace<'a>(&'a self, namespace: &'a Namespace, seed: u64) -> StoreResult<'a, Duration> {

@@ -75,6 +75,7 @@ pub fn command(command: &Command) -> String {
         Command::Fill { key, token, blob, .. } => {
             format!("FILL {} as {} with {}", plain(&key.subject), short(token.0.into()), value(blob))
         }
+        Command::Aside { key } => format!("ASIDE {}", plain(&key.subject)),
         Command::ClearNamespace { namespace, .. } => format!("CLEAR the namespace {}", namespace.as_str()),
         Command::Release { key, token } => {
             format!("RELEASE {} as {}", plain(&key.subject), short(token.0.into()))
@@ -135,6 +136,8 @@ pub fn answer(says: &Says) -> String {
             },
             StoreSays::Filled(filled) if filled.stored => format!("stored (epoch {})", filled.epoch.0),
             StoreSays::Filled(_) => "refused".into(),
+            StoreSays::Aside(None) => "nothing".into(),
+            StoreSays::Aside(Some(kept)) => format!("kept {} (epoch {})", value(&kept.blob), kept.epoch.0),
             StoreSays::Released => "released".into(),
             StoreSays::ClearedNamespace => "cleared".into(),
             StoreSays::Marked(_) => "marked".into(),

@@ -157,6 +157,7 @@ impl Choice {
             stampede: Some(STAMPEDES[stampede].1),
             refresh_ahead: AHEADS[ahead].1,
             stale_while_revalidate: WHILE_REVALIDATE[revalidate].1,
+            bounded: None,
             stale_if_error: IF_ERROR[error].1,
             on_wait: ON_WAIT[wait].1,
             soft_timeout: SOFT[soft].1.filter(|_| is_background),

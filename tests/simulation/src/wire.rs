@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_core::error::StoreErrorKind;
 use cache_core::key::Namespace;
-use cache_core::store::{Cleared, Filled, Found, Leased, Marked, Origin, Put};
+use cache_core::store::{Aside, Cleared, Filled, Found, Leased, Marked, Origin, Put};
 use cache_core::subject::{EntryKey, Subject, Token, WriterId};
 
 use crate::database::{Version, Xid};
@@ -40,6 +40,10 @@ pub enum Command {
         token: Token,
         blob: Bytes,
         ttl: Duration,
+        aside: Duration,
+    },
+    Aside {
+        key: EntryKey,
     },
     Release {
         key: EntryKey,
@@ -71,6 +75,7 @@ pub enum StoreSays {
     Found(Found),
     Leased(Leased),
     Filled(Filled),
+    Aside(Option<Aside>),
     Released,
     Marked(Marked),
     Cleared(WriterId, Cleared),

@@ -2,6 +2,7 @@
 
 mod background;
 mod behind;
+mod bounded;
 mod conditions;
 mod edges;
 mod leases;

@@ -1,6 +1,6 @@
 //! Options of a policy that contradict each other or cannot be meant.
 
-use cache_core::{Cache, cached};
+use cache_core::{Cache, WriteError, cached, invalidates};
 
 #[derive(Clone)]
 struct Prices {
@@ -84,6 +84,36 @@ impl Prices {
     #[cached(key = "o:<name>", ttl = "1h", refresh_ahead = "80%")]
     async fn o(&self, name: std::borrow::Cow<'_, str>) -> u64 {
         0
+    }
+
+    #[cached(key = "p:<id>", ttl = "10s", bounded = "11s")]
+    async fn p(&self, id: i64) -> u64 {
+        0
+    }
+
+    #[cached(key = "q:<id>", ttl = "10s", bounded = "0s")]
+    async fn q(&self, id: i64) -> u64 {
+        0
+    }
+
+    #[cached(key = "r:<id>", ttl = "10s", bounded = "1s")]
+    async fn r(&self, id: impl cache_core::KeyPart) -> u64 {
+        0
+    }
+
+    #[cached(key = "s:<id>", ttl = "10s", bounded = "10%")]
+    async fn s(&self, id: i64) -> u64 {
+        0
+    }
+
+    #[cached(key = "t:<id>", ttl = "10s", bounded = "11s", stale_while_revalidate = "1s")]
+    async fn t(&self, id: i64) -> u64 {
+        0
+    }
+
+    #[invalidates(key = "p:<id>", bounded = "1s")]
+    async fn u(&self, id: i64) -> Result<(), WriteError> {
+        Ok(())
     }
 }
 

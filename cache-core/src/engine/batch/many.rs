@@ -69,7 +69,8 @@ impl<V: Cacheable> Reading<'_, V> {
                 let request = |place: &usize| {
                     let plan = self.readers[*place].plan;
                     let (_, token, blob, ttl, _) = &parcels[place];
-                    FillRequest { key: &plan.key, tags: &plan.tags, token: *token, blob, ttl: *ttl }
+                    let (tags, aside) = (&plan.tags[..], plan.state.policy().lifetime.bounded);
+                    FillRequest { key: &plan.key, tags, token: *token, blob, ttl: *ttl, aside }
                 };
                 let requests: Vec<_> = chunk.iter().map(request).collect();
                 store.fill_many(&requests).await

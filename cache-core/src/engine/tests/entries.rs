@@ -107,7 +107,7 @@ async fn plant(world: &World, key: &EntryKey, blob: &[u8]) {
     let (token, tags): (_, [Subject; 0]) = (Token(1), []);
     assert!(matches!(world.memory.lease(lease_of(key)).await.unwrap(), Leased::Granted { .. }));
     let blob = bytes::Bytes::copy_from_slice(blob);
-    let fill = FillRequest { key, tags: &tags, token, blob: &blob, ttl: HOUR };
+    let fill = FillRequest { key, tags: &tags, token, blob: &blob, ttl: HOUR, aside: Duration::ZERO };
     assert!(world.memory.fill(fill).await.unwrap().stored);
 }
 

@@ -92,7 +92,7 @@ async fn an_entry_of_another_row_is_no_entry() {
         tag_ttl: HOUR,
     };
     assert!(matches!(world.memory.lease(lease).await.unwrap(), Leased::Granted { .. }));
-    let fill = FillRequest { key: &key, tags: &[], token, blob: &seven, ttl: HOUR };
+    let fill = FillRequest { key: &key, tags: &[], token, blob: &seven, ttl: HOUR, aside: Duration::ZERO };
     assert!(world.memory.fill(fill).await.unwrap().stored);
     let text = |text: &mut private::Text| text.literal("row:8");
     let eight = private::read(&a.cache, &ROW, text, |_| {}, || async { Some(8_u64) }).await;

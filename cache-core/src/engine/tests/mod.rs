@@ -1,6 +1,7 @@
 //! The engine on the memory store, by scripted interleavings. Each rule has a control that fails without it.
 
 mod batch;
+mod bounded;
 mod calls;
 mod clear;
 mod degrade;

@@ -48,7 +48,14 @@ async fn fill(trial: &Trial<'_>, leases: &[Lease]) -> Vec<Filled> {
     let blobs: Vec<_> = leases.iter().map(|lease| blob(lease.epoch, lease.key.subject.name())).collect();
     let request = |(lease, blob)| {
         let lease: &Lease = lease;
-        FillRequest { key: &lease.key, tags: &lease.tags, token: lease.token, blob, ttl: LONG }
+        FillRequest {
+            key: &lease.key,
+            tags: &lease.tags,
+            token: lease.token,
+            blob,
+            ttl: LONG,
+            aside: Duration::ZERO,
+        }
     };
     let requests: Vec<_> = leases.iter().zip(&blobs).map(request).collect();
     let answers = trial.store.fill_many(&requests).await;

@@ -21,6 +21,7 @@ use std::task::Poll;
 pub use self::trial::{Lease, Trial, Write, blob};
 use crate::store::Store;
 
+pub mod aside;
 pub mod entries;
 pub mod fences;
 pub mod leases;
@@ -138,6 +139,18 @@ facts! {
         each_put_is_decided_for_its_own_subject,
         an_installed_put_expires,
     }
+    aside {
+        nothing_is_kept_aside_unasked,
+        what_a_mark_drops_is_kept_aside_from_that_moment,
+        what_is_kept_aside_is_no_entry,
+        a_clear_keeps_nothing_aside,
+        a_mark_that_finds_nothing_makes_what_is_kept_no_younger,
+        what_is_dropped_later_takes_the_place_of_what_was_dropped_before,
+        what_is_kept_aside_goes_when_its_window_is_over,
+        the_longest_window_of_a_subject_counts,
+        a_put_asks_to_be_kept_aside_like_a_fill,
+        a_clear_of_the_namespace_makes_what_is_kept_worthless,
+    }
     many {
         nothing_is_answered_to_nothing,
         many_gets_are_answered_in_order,
@@ -184,6 +197,11 @@ pub async fn run(store: &dyn Store) -> Report {
         outcomes.push((fact.name, fact.check(store).await.err()));
     }
     Report { outcomes }
+}
+
+/// Whether a store keeps aside what marks drop, as a store may; what it keeps, [`run`] judges.
+pub async fn keeps_aside(store: &dyn Store) -> bool {
+    aside::keeps(&Trial::new(store)).await
 }
 
 /// What [`run`] found; prints one line a fact.

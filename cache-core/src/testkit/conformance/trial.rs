@@ -8,8 +8,8 @@ use crate::entry;
 use crate::key::Namespace;
 use crate::rng::{Rng, SystemRng};
 use crate::store::{
-    ClearRequest, Cleared, Fence, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked,
-    Origin, Put, Store, StoreResult,
+    Aside, ClearRequest, Cleared, Fence, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest,
+    Marked, Origin, Put, Store, StoreResult,
 };
 use crate::subject::{EntryKey, Epoch, Kind, Subject, TagStamp, Token, WriterId};
 use crate::time::StoreTime;
@@ -137,6 +137,11 @@ impl<'a> Trial<'a> {
         self.get(key, &[]).await.blob
     }
 
+    /// What is kept aside of an entry.
+    pub async fn aside(&self, key: &EntryKey) -> Option<Aside> {
+        answered("aside", self.store.aside(key)).await
+    }
+
     /// Asks for a lease.
     pub async fn lease(&self, request: LeaseRequest<'_>) -> Leased {
         answered("lease", self.store.lease(request)).await
@@ -178,7 +183,13 @@ impl<'a> Trial<'a> {
 
     /// Fills with these bytes.
     pub async fn fill_blob(&self, lease: &Lease, blob: &Bytes, ttl: Duration) -> Filled {
-        let request = FillRequest { key: &lease.key, tags: &lease.tags, token: lease.token, blob, ttl };
+        self.fill_with(lease, blob, ttl, Duration::ZERO).await
+    }
+
+    /// Fills with these bytes, to be kept aside for so long.
+    pub async fn fill_with(&self, lease: &Lease, blob: &Bytes, ttl: Duration, aside: Duration) -> Filled {
+        let (tags, token) = (&lease.tags[..], lease.token);
+        let request = FillRequest { key: &lease.key, tags, token, blob, ttl, aside };
         answered("fill", self.store.fill(request)).await
     }
 
@@ -241,7 +252,7 @@ impl<'a> Trial<'a> {
     /// A put of this value under an entry of the write.
     pub fn put(&self, write: &Write, key: &EntryKey, value: &str) -> Put {
         let epoch = write.epoch_of(&key.subject);
-        Put { key: key.clone(), blob: blob(epoch, value), ttl: LONG, epoch }
+        Put { key: key.clone(), blob: blob(epoch, value), ttl: LONG, aside: Duration::ZERO, epoch }
     }
 
     /// The generation of a tag as a reader sees it.

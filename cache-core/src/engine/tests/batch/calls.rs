@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::shop::name;
 use super::*;
-use crate::{Miss, NotStored, Outcome, Stored, bypass, explain, memo, peek, refresh};
+use crate::{Miss, NotStored, Outcome, Stored, bounded, bypass, explain, memo, peek, refresh};
 
 #[tokio::test]
 async fn a_refreshed_batch_loads_all_its_keys_and_stores_them() {
@@ -27,6 +27,41 @@ async fn a_write_during_a_refreshed_batch_has_the_last_word() {
     assert_eq!(refresh(shop.many_by(1..=3, write)).await.unwrap()[&2], 20, "it began before the write");
     assert_eq!(shop.many(1..=3).await.unwrap(), HashMap::from([(1, 10), (2, 21), (3, 30)]));
     assert_eq!(shop.stats().fills_refused, 1);
+}
+
+#[tokio::test]
+async fn a_bounded_batch_takes_what_was_just_invalidated_and_loads_the_rest() {
+    let shop = Shop::with(1..=4);
+    shop.kept(1..=3).await;
+    let fenced = shop.fence(2, Origin::none()).await;
+    shop.set(2, 21);
+    let (rows, explained) = explain(bounded(shop.kept(1..=4))).await;
+    assert_eq!(rows, HashMap::from([(1, 10), (2, 20), (3, 30), (4, 40)]));
+    let outcomes: Vec<_> = explained.calls().iter().map(|call| call.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Hit, Outcome::Bounded, Outcome::Hit, Outcome::Loaded]);
+    assert_eq!(shop.loads(), [vec![1, 2, 3], vec![4]]);
+    assert_eq!(shop.kept(1..=4).await[&2], 21, "who does not ask for it loads");
+    fenced.clear().await.unwrap();
+    let stats = shop.stats();
+    assert_eq!((stats.bounded, stats.hits, stats.misses), (1, 6, 5));
+}
+
+/// The outer value is returned, and loaded again once nothing old goes into it.
+#[tokio::test]
+async fn what_is_made_of_a_bounded_batch_is_not_stored() {
+    for (rule, fills) in [(None, 0), (Some(Rule::InvalidatedTaints), 1)] {
+        let shop = match rule {
+            None => Shop::with(1..=2),
+            Some(rule) => Shop::without(rule, 1..=2),
+        };
+        shop.kept(1..=2).await;
+        let fenced = shop.fence(2, Origin::none()).await;
+        shop.set(2, 21);
+        let load = async || bounded(shop.kept(1..=2)).await.values().sum::<u64>();
+        assert_eq!(private::read(&shop.a.cache, &TAGGED, |text| text.literal("sum"), |_| {}, load).await, 30);
+        assert_eq!(shop.a.cache.stats().of("rows").fills, fills, "without {rule:?}");
+        fenced.clear().await.unwrap();
+    }
 }
 
 type Told = (Outcome, Option<Miss>, Option<Stored>);

@@ -126,6 +126,17 @@ impl Shop {
         self.ask(ids).read(load).await
     }
 
+    /// Reads rows that are kept for `bounded`; there is none of those that are absent.
+    pub(super) async fn kept(&self, ids: impl IntoIterator<Item = u64>) -> HashMap<u64, u64> {
+        static KEPT: ReadSite = ReadSite {
+            options: Overrides { bounded: Some(Duration::from_secs(30)), ..Overrides::ttl(HOUR) },
+            ..ROW
+        };
+        let ids = ids.into_iter().collect();
+        let lookup = private::BatchLookup::new(&self.a.cache, &KEPT, ids, 1000, name, |_, _| {});
+        lookup.read(async |ids: Vec<u64>| self.select(&ids)).await.unwrap()
+    }
+
     pub(super) async fn one(&self, id: u64) -> Option<u64> {
         let load = async || lock(&self.rows).get(&id).copied();
         private::read(&self.a.cache, &ROW, |text| name(text, &id), |_| {}, load).await
