@@ -15,6 +15,7 @@ async fn redis_keeps_every_promise() {
     let store = RedisStore::connect(&cache_test_support::redis_url().unwrap()).await.unwrap();
     let report = conformance::run(&store).await;
     assert!(report.is_clean(), "{report}");
+    assert!(conformance::keeps_aside(&store).await);
 }
 
 #[tokio::test]
@@ -23,4 +24,5 @@ async fn redis_cluster_keeps_every_promise() {
     let store = RedisStore::connect(&cluster.url()).await.unwrap();
     let report = conformance::run(&store).await;
     assert!(report.is_clean(), "{report}");
+    assert!(conformance::keeps_aside(&store).await);
 }

@@ -19,7 +19,8 @@ async fn marks_and_clears_work_at_maxmemory_and_fills_do_not() {
     let () = ask(&redis, &["CONFIG", "SET", "maxmemory", "1"]);
 
     let old = blob(lease.epoch, "old");
-    let fill = FillRequest { key: &lease.key, tags: &[], token: lease.token, blob: &old, ttl: BOUND };
+    let fill =
+        FillRequest { key: &lease.key, tags: &[], token: lease.token, blob: &old, ttl: BOUND, aside: BOUND };
     let error = store.fill(fill).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Rejected);
     assert!(error.to_string().contains("maxmemory"), "{error}");

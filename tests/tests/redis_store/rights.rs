@@ -8,7 +8,7 @@ use cache_test_support::Redis;
 use super::{ask, comes_true, look};
 
 /// As `docs/manual/operating.md` has them.
-const RIGHTS: [&str; 18] = [
+const RIGHTS: [&str; 19] = [
     "select",
     "info",
     "time",
@@ -25,6 +25,7 @@ const RIGHTS: [&str; 18] = [
     "exists",
     "type",
     "unlink",
+    "rename",
     "pttl",
     "pexpire",
 ];

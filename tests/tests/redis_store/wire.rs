@@ -75,6 +75,7 @@ async fn many_entries_are_one_round_trip() {
             token: asked.token,
             blob: &bytes,
             ttl: Duration::from_secs(600),
+            aside: Duration::ZERO,
         })
         .collect();
     assert!(store.fill_many(&fills).await.iter().all(|filled| filled.as_ref().unwrap().stored));

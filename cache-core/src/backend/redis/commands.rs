@@ -13,7 +13,8 @@ use super::words::{keys, lifetime, on_part, read_generation, token_text, writers
 use super::{script, torn};
 use crate::error::StoreError;
 use crate::store::{
-    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Put, Shard,
+    Aside, ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Put,
+    Shard,
 };
 use crate::subject::{EntryKey, Epoch, Kind, Subject, TagStamp, Token};
 use crate::time::StoreTime;
@@ -72,12 +73,28 @@ pub(super) fn leased(
 
 /// FILL without its tags.
 pub(super) fn fill_entry<'a>(request: &FillRequest<'a>) -> Job<'a> {
-    let FillRequest { key, token, blob, ttl, .. } = *request;
+    let FillRequest { key, token, blob, ttl, aside, .. } = *request;
     Job::new(&key.subject, move |_| {
         Step::script(&script::FILL, &keys(&key.subject, ['v', 'l', 'c']), |cmd| {
             cmd.arg(key.field_text()).arg(token_text(token)).arg(&blob[..]).arg(lifetime(ttl));
+            if !aside.is_zero() {
+                cmd.arg(lifetime(aside));
+            }
         })
     })
+}
+
+/// Reads what a mark has dropped.
+pub(super) async fn aside(nodes: &Nodes, key: &EntryKey) -> Result<Option<Aside>, StoreError> {
+    let part = nodes.stamp(&key.subject).await?;
+    let read = Job::read(&key.subject, |_| {
+        Step::script(&script::ASIDE, &keys(&key.subject, ['s']), |cmd| {
+            cmd.arg(key.field_text());
+        })
+    });
+    let Done { value, link, .. } = nodes.run(&[read], Reach::All).await?.pop().ok_or_else(unanswered)?;
+    let kept = reply::aside(value)?;
+    Ok(kept.map(|(now, since, blob)| Aside { epoch: part.fold(link.epoch), now, since, blob }))
 }
 
 /// Gives a lease back.
@@ -206,7 +223,7 @@ pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Mar
     let (writer, origin) = (writer.as_str(), request.origin.as_str());
     let job = |subject| {
         Job::idempotent(subject, move |_: Epoch| match subject.kind() {
-            Kind::Entity => Step::script(&script::MARK, &keys(subject, ['v', 'l', 'c']), |cmd| {
+            Kind::Entity => Step::script(&script::MARK, &keys(subject, ['v', 'l', 'c', 's']), |cmd| {
                 cmd.arg(writer).arg(origin);
             }),
             Kind::Tag => Step::script(&script::MARK_TAG, &keys(subject, ['g', 'c']), |cmd| {
@@ -261,7 +278,8 @@ pub(super) async fn clear(nodes: &Nodes, request: &ClearRequest<'_>) -> Result<C
                 cmd.arg(writer);
                 let epoch = stamp.map(|stamp| stamp.fold(epoch));
                 for put in request.puts.iter().filter(|put| fits(put, subject, epoch)) {
-                    cmd.arg(put.key.field_text()).arg(lifetime(put.ttl)).arg(&put.blob[..]);
+                    let aside = if put.aside.is_zero() { 0 } else { lifetime(put.aside) };
+                    cmd.arg(put.key.field_text()).arg(lifetime(put.ttl)).arg(aside).arg(&put.blob[..]);
                 }
             }),
             Kind::Tag => Step::script(&script::CLEAR_TAG, &keys(subject, ['g', 'c']), |cmd| {

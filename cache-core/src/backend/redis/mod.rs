@@ -4,11 +4,13 @@
 //! | key | what |
 //! |---|---|
 //! | `{name}:v` | hash: entry field -> blob; lives as long as its longest entry |
+//! | `{name}:s` | hash: what a mark has dropped, where one of the entries asks to be kept aside; lives that long |
 //! | `{name}:l` | hash: entry field -> `token\|lapses at` |
 //! | `{name}:c` | hash: writer -> `origin\|marked at\|solo`; no TTL, there only while a write is in flight |
 //! | `{name}:g` | a tag's generation, 16 hexadecimal digits |
 //!
-//! A tag has `g` and `c`, an entity has `v`, `l` and `c`. Times are milliseconds of the server's clock. The scripts in `lua/`
+//! A tag has `g` and `c`, an entity has `v`, `s`, `l` and `c`. In `v` the field `aside` says for how many milliseconds, in `s` the field
+//! `since` since when; no entry's field is called that. Times are milliseconds of the server's clock. The scripts in `lua/`
 //! say which invariant of [`crate::store`] each keeps.
 
 mod address;
@@ -51,7 +53,7 @@ use crate::error::BuildError;
 use crate::key::Namespace;
 use crate::rng::SystemRng;
 use crate::store::{
-    Answers, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
+    Answers, Aside, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
     MarkRequest, Marked, Shard, Store, StoreResult,
 };
 use crate::subject::{EntryKey, Subject, Token};
@@ -147,6 +149,10 @@ impl Store for RedisStore {
 
     fn release_many<'a>(&'a self, leases: &'a [(EntryKey, Token)]) -> Answers<'a, ()> {
         Box::pin(many::release(&self.inner.nodes, leases))
+    }
+
+    fn aside<'a>(&'a self, key: &'a EntryKey) -> StoreResult<'a, Option<Aside>> {
+        Box::pin(commands::aside(&self.inner.nodes, key))
     }
 
     fn clear_namespace<'a>(&'a self, namespace: &'a Namespace, seed: u64) -> StoreResult<'a, Duration> {

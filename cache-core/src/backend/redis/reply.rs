@@ -102,6 +102,26 @@ pub(super) fn blob(reply: Value) -> Result<Option<Bytes>, StoreError> {
     }
 }
 
+/// What ASIDE answered: the clock, when it was dropped, and the bytes.
+pub(super) fn aside(reply: Value) -> Result<Option<(StoreTime, StoreTime, Bytes)>, StoreError> {
+    match reply {
+        Value::Array(parts) => match <[Value; 3]>::try_from(parts) {
+            Ok([now, since, Value::BulkString(blob)]) => {
+                Ok(Some((StoreTime(number(&now)?), StoreTime(number(&since)?), blob.into())))
+            }
+            Ok(strangers) => Err(strange(&Value::Array(strangers.into()))),
+            Err(parts) if parts.len() == 1 => Ok(None),
+            Err(parts) => Err(strange(&Value::Array(parts))),
+        },
+        Value::ServerError(error) => match Fault::of(&error) {
+            // As for an entry.
+            Fault::Ask(_) | Fault::Torn => Ok(None),
+            fault => Err(fault.into()),
+        },
+        other => Err(strange(&other)),
+    }
+}
+
 /// A tag's stamp; somebody else's value in its place is a lost generation.
 pub(super) fn stamp(reply: Value, epoch: Epoch) -> Result<TagStamp, StoreError> {
     let generation = blob(reply)?.as_deref().and_then(generation);
@@ -196,6 +216,14 @@ mod tests {
         assert!(number(&Value::Int(-1)).is_err());
         assert!(time(&Value::Array(vec![bulk("1")])).is_err());
         assert!(blob(Value::Int(1)).is_err());
+        for parts in [
+            vec![],
+            vec![Value::Int(1), Value::Int(1)],
+            vec![Value::Int(1), Value::Int(1), Value::Nil],
+            vec![Value::Int(1), bulk("1"), bulk("old")],
+        ] {
+            assert!(aside(Value::Array(parts)).is_err());
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ scripts! {
     TAG = "generation.lua" "standing.lua" "tag.lua";
     FILL = "fill.lua";
     RELEASE = "release.lua";
+    ASIDE = "aside.lua";
     MARK = "mark.lua";
     MARK_TAG = "generation.lua" "mark_tag.lua";
     CLEAR = "clear.lua";

@@ -8,6 +8,7 @@
 //! * MARK of an entity: the fence, the leases, the entries. With the fence there, nobody is granted a lease and every FILL is
 //!   refused. Entries first: a reader with a lease from before fills behind their back, and the old value is served while the
 //!   write becomes visible. Leases after entries: the same, should the fence get lost in between.
+//!   Nothing is kept aside: the entries go.
 //! * MARK of a tag: the fence, the generation. Generation first: a reader takes the new one without a fence, loads the old row,
 //!   and the stamp of its entry stays right.
 //! * CLEAR of an entity: the leases, the entries, the fence. CLEAR of a tag: the generation, the fence. Fence first: a writer

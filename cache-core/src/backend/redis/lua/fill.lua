@@ -1,6 +1,6 @@
 -- FILL: stores an entry and uses its token up.
 -- KEYS   entries (v), leases (l) and fences (c) of one subject
--- ARGV   field, token, blob, ms until the entry is useless
+-- ARGV   field, token, blob, ms until the entry is useless, ms to be kept aside for by a mark that drops it (or nothing)
 -- Reply  1 stored, 0 refused
 -- Keeps  I1: refused while a fence stands. I2: refused without the exact token. Refused with an error at maxmemory: the
 --        entry comes first, since Redis lets a script that has written anything write on.
@@ -19,6 +19,9 @@ redis.call('HSET', v, field, blob)
 -- The subject lives as long as its longest entry; each entry's own end is in its header.
 if redis.call('PTTL', v) < ttl then
   redis.call('PEXPIRE', v, ARGV[4])
+end
+if ARGV[5] and tonumber(redis.call('HGET', v, 'aside') or 0) < tonumber(ARGV[5]) then
+  redis.call('HSET', v, 'aside', ARGV[5])
 end
 redis.call('HDEL', l, field)
 return 1

@@ -1,16 +1,25 @@
 -- MARK of an entity: a write is in flight.
--- KEYS   entries (v), leases (l) and fences (c) of one subject
+-- KEYS   entries (v), leases (l) and fences (c) of one subject, and what marks have dropped (s)
 -- ARGV   writer, origin
 -- Reply  now
--- Keeps  I1 and I2: entries and tokens go in the same step. A fence is `origin|marked at|solo`; solo means that no other
+-- Keeps  I1 and I2: entries and tokens go in the same step. Entries one of which asks for it (the field `aside`: for how many
+--        ms) go to s, where no read of an entry looks; s says in the field `since` when that was. A fence is `origin|marked at|solo`; solo means that no other
 --        writer's fence stood from its mark to now. A second mark of one writer changes nothing.
 --        Works at maxmemory: UNLINK comes first, and a script that has written may write on.
-local v, l, c = KEYS[1], KEYS[2], KEYS[3]
+local v, l, c, s = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local writer, origin = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-redis.call('UNLINK', v, l)
+redis.call('UNLINK', l)
+local aside = redis.pcall('HGET', v, 'aside')
+if type(aside) == 'string' and #aside < 16 and string.find(aside, '^[1-9]%d*$') then
+  redis.call('RENAME', v, s)
+  redis.call('HSET', s, 'since', string.format('%.0f', now))
+  redis.call('PEXPIRE', s, aside)
+else
+  redis.call('UNLINK', v)
+end
 local fences = redis.call('HGETALL', c)
 local others, ours = false, false
 for i = 1, #fences, 2 do
