@@ -151,7 +151,7 @@ async fn the_wrong_scheme_is_answered_with_the_right_one() {
 async fn the_rights_of_the_manual_are_enough() {
     let cluster = cluster().await;
     let rights = "+select +info +time +script|load +evalsha +get +set +hget +hset +hsetnx +hdel +hgetall +hlen +exists +type \
-                  +unlink +pttl +pexpire +cluster|info +cluster|nodes +cluster|slots +asking";
+                  +unlink +rename +pttl +pexpire +cluster|info +cluster|nodes +cluster|slots +asking";
     let user = |rights: &str| {
         let fixed = ["ACL", "SETUSER", "shop", "reset", "on", ">s3cret", "resetchannels", "-@all", "~*"];
         let words: Vec<_> = fixed.into_iter().chain(rights.split_ascii_whitespace()).collect();

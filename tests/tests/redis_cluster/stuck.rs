@@ -93,13 +93,15 @@ async fn writes_go_on_whatever_has_moved_and_however_it_ends() {
             let world = World::new(&cluster, &store);
             let trial = &world.trial;
             let user = world.entry();
-            trial.filled(&user, "old").await;
+            let lease = trial.granted(&user).await;
+            assert!(trial.fill_with(&lease, &blob(lease.epoch, "old"), BOUND, BOUND).await.stored);
             let late = trial.granted_for(LeaseRequest { force: true, ..trial.request(&user, &[]) }).await;
             let what = format!("{moved:?} moved, then {end:?}");
 
             let stuck = Stuck::begin(&cluster, &user.subject, moved);
             let write = trial.mark(&[&user.subject]).await;
             assert_eq!(trial.blob(&user).await, None, "{what}: marked");
+            assert!(trial.aside(&user).await.is_none(), "{what}: key by key nothing is kept");
             assert!(world.is_fenced(&user).await, "{what}");
             assert!(!trial.fill(&late, "old").await, "{what}: a fill from before the mark");
             stuck.end(end);
@@ -131,6 +133,28 @@ async fn a_write_that_began_before_is_cleared_while_it_is_stuck() {
         assert!(!world.is_fenced(&user).await);
         stuck.end(end);
         trial.filled(&user, "new").await;
+    }
+}
+
+/// What was kept before is nothing once it has moved, for its epoch is gone; until then it is as old as it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_kept_aside_before_stays_as_it_was_until_the_slot_has_moved() {
+    let cluster = cluster().await;
+    let store = store(&cluster).await;
+    let world = World::new(&cluster, &store);
+    let trial = &world.trial;
+    let user = world.entry();
+    let lease = trial.granted(&user).await;
+    assert!(trial.fill_with(&lease, &blob(lease.epoch, "old"), BOUND, BOUND).await.stored);
+    trial.invalidate(&user.subject).await;
+    let kept = trial.aside(&user).await.unwrap();
+
+    let stuck = Stuck::begin(&cluster, &user.subject, &[]);
+    trial.invalidate(&user.subject).await;
+    assert_eq!(trial.aside(&user).await.unwrap().since, kept.since);
+    stuck.end(End::Finished);
+    if let Some(moved) = trial.aside(&user).await {
+        assert_ne!(moved.epoch, kept.epoch, "{moved:?}");
     }
 }
 

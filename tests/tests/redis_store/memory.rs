@@ -14,6 +14,10 @@ async fn marks_and_clears_work_at_maxmemory_and_fills_do_not() {
     let trial = Trial::new(&store);
     let (user, filled, tags) = (trial.entry("user:1"), trial.entry("user:2"), [trial.tag("users")]);
     trial.filled(&filled, "Bob").await;
+    // Without leases, so that a mark has nothing to free before it keeps the entry.
+    let kept = trial.entry("user:4");
+    let asking = trial.granted(&kept).await;
+    assert!(trial.fill_with(&asking, &blob(asking.epoch, "Dan"), BOUND, BOUND).await.stored);
     let lease = trial.granted_for(trial.request(&user, &tags)).await;
     let waiting = trial.granted(&trial.entry("user:3")).await;
     let () = ask(&redis, &["CONFIG", "SET", "maxmemory", "1"]);
@@ -32,6 +36,10 @@ async fn marks_and_clears_work_at_maxmemory_and_fills_do_not() {
     assert_ne!(trial.generation(&tags[0]).await, before);
     assert_eq!(trial.blob(&filled).await, None);
     assert_eq!(trial.fenced_for(trial.request(&user, &tags)).await.len(), 2);
+    let third = trial.mark(&[&kept.subject]).await;
+    assert_eq!(trial.blob(&kept).await, None);
+    assert_eq!(trial.aside(&kept).await.unwrap().blob, blob(asking.epoch, "Dan"));
+    trial.clear(&third).await;
     let second = trial.mark(&[&filled.subject]).await;
     trial.clear(&second).await;
     let puts = [trial.put(&write, &user, "new")];

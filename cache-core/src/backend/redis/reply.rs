@@ -105,6 +105,8 @@ pub(super) fn blob(reply: Value) -> Result<Option<Bytes>, StoreError> {
 /// What ASIDE answered: the clock, when it was dropped, and the bytes.
 pub(super) fn aside(reply: Value) -> Result<Option<(StoreTime, StoreTime, Bytes)>, StoreError> {
     match reply {
+        // Where a slot is being imported nothing is known to be as old as it seems.
+        Value::Nil => Ok(None),
         Value::Array(parts) => match <[Value; 3]>::try_from(parts) {
             Ok([now, since, Value::BulkString(blob)]) => {
                 Ok(Some((StoreTime(number(&now)?), StoreTime(number(&since)?), blob.into())))
@@ -114,7 +116,6 @@ pub(super) fn aside(reply: Value) -> Result<Option<(StoreTime, StoreTime, Bytes)
             Err(parts) => Err(strange(&Value::Array(parts))),
         },
         Value::ServerError(error) => match Fault::of(&error) {
-            // As for an entry.
             Fault::Ask(_) | Fault::Torn => Ok(None),
             fault => Err(fault.into()),
         },
