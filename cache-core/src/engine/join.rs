@@ -182,7 +182,7 @@ impl<O: Output> Reader<'_, O> {
     fn takes(&self, arrival: Arrival, proof: Proof) -> bool {
         let faults = self.core.settings.faults;
         let loaded = matches!(proof, Proof::Load { .. });
-        if self.refreshes() {
+        if self.refreshes() && !faults.refreshes_join {
             // What a load that had begun before saw may be what the caller wants to get rid of.
             return loaded && arrival.stage == Stage::Pending;
         }

@@ -103,6 +103,8 @@ pub(crate) struct Faults {
     pub(crate) renews_by_set: bool,
     /// A value whose lifetime is over is handed to those who wait for its leader, too.
     pub(crate) shares_stale: bool,
+    /// A refresh takes what another one loads, as a plain call does.
+    pub(crate) refreshes_join: bool,
     /// Entries are stamped with generations that were read after the load.
     pub(crate) reads_tags_late: bool,
     /// Entries are stored although their values name tags that nobody had asked about.

@@ -28,6 +28,8 @@ pub enum Rule {
     /// A value whose lifetime is over is for the caller whose own look found it. Without it: also for those who wait for that
     /// caller's load.
     StaleIsOwn,
+    /// A refresh takes no load that had begun before it. Without it: one that a plain call would take.
+    RefreshIsOwn,
     /// An entry carries the generations that its tags had before the load.
     TagsBeforeLoad,
     /// A value is stored only if all tags that it names were asked about before the load. Without it: under those that were.
@@ -76,6 +78,7 @@ impl Builder {
             Rule::WithinHint => &mut faults.fills_beyond_hint,
             Rule::LeaseBeforeRenewal => &mut faults.renews_by_set,
             Rule::StaleIsOwn => &mut faults.shares_stale,
+            Rule::RefreshIsOwn => &mut faults.refreshes_join,
             Rule::NoticedClear => &mut faults.clears_unnoticed,
             Rule::TagsBeforeLoad => &mut faults.reads_tags_late,
             Rule::HealersAsked => &mut faults.heals_by_age,
