@@ -1,8 +1,12 @@
 //! The errors of this crate: a kind for programs, a source for people. Refuses to leak a client library's type.
 
+mod journal;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
+
+pub use journal::{JournalError, JournalErrorKind};
 
 /// Why a store could not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

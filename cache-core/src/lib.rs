@@ -23,6 +23,7 @@ pub mod error;
 mod flight;
 pub mod freshness;
 pub mod heal;
+pub mod journal;
 pub mod key;
 pub mod loading;
 pub mod merge;
@@ -42,6 +43,7 @@ pub mod testkit;
 pub mod time;
 pub mod warm;
 
+pub use backend::file::{FileJournal, FileJournalBuilder, Fsync};
 pub use backend::memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use backend::redis::RedisStore;

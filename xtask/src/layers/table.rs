@@ -25,7 +25,10 @@ const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Engine, &["engine"]),
     (Layer::Mechanism, &["advice", "l1", "flight", "write_behind", "breaker"]),
     (Layer::Decision, &["freshness", "stampede"]),
-    (Layer::Seam, &["store", "heal", "bus", "observe", "mode", "scope", "loading", "lock", "limit", "codec"]),
+    (
+        Layer::Seam,
+        &["store", "journal", "heal", "bus", "observe", "mode", "scope", "loading", "lock", "limit", "codec"],
+    ),
     (Layer::Vocabulary, &["subject", "tag", "key", "ttl", "policy", "site", "entry", "schema", "output"]),
     (Layer::Ground, &["error", "time", "rng"]),
     (Layer::Store, &["backend"]),

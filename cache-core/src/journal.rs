@@ -1,0 +1,102 @@
+//! The seam to a write-behind journal: what was acknowledged and is not in the database yet. Refuses to interpret payloads, and
+//! to give up a record before it is told that it was applied.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::JournalError;
+use crate::store::BoxFuture;
+use crate::time::StoreTime;
+
+/// Where a record stands in its journal: later ones are greater. Nothing stands at zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u128);
+
+/// Who counts the positions. A database remembers how far it has applied each journal by this.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct JournalId(pub u128);
+
+impl fmt::Display for JournalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for JournalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One acknowledged write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Where it stands.
+    pub position: Position,
+    /// When it was appended, on the clock of who appended it. For measuring lag; nothing is decided by it.
+    pub at: StoreTime,
+    /// What it changes: writes of one key are applied in the order of their positions.
+    pub key: String,
+    /// The write, encoded.
+    pub payload: Bytes,
+}
+
+/// How much waits in a journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Records that were not trimmed yet.
+    pub records: u64,
+    /// Bytes they take, rounded up to what is given back at once.
+    pub bytes: u64,
+}
+
+/// What an acknowledged record outlives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Survives {
+    /// The process always, and the host's sudden end except for the last of these intervals.
+    HostUpTo(Duration),
+    /// The process, and the host's sudden end.
+    Host,
+}
+
+impl fmt::Display for Survives {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostUpTo(interval) => write!(
+                f,
+                "the death of its process; the sudden end of its host costs what was acknowledged in the last {interval:?}"
+            ),
+            Self::Host => f.write_str("the death of its process, and the sudden end of its host"),
+        }
+    }
+}
+
+/// A write-behind journal.
+pub trait Journal: Send + Sync + fmt::Debug + 'static {
+    /// Appends a record. `Ok` only once it survives what [`survives`](Self::survives) says. Records whose appends were awaited one
+    /// after the other stand in that order. Dropped, the record may be appended or not.
+    fn append<'a>(&'a self, key: &'a str, payload: Bytes) -> BoxFuture<'a, Result<Position, JournalError>>;
+
+    /// Up to `limit` durable records behind a position, in order; all of them, before any later one.
+    fn read(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>>;
+
+    /// Everything up to a position is in the database for good, and need not be kept.
+    fn trim(&self, applied: Position) -> BoxFuture<'_, Result<(), JournalError>>;
+
+    /// Resolves when a record may stand behind a position; soon enough if it cannot tell.
+    fn grown(&self, beyond: Position) -> BoxFuture<'_, ()>;
+
+    /// How much waits.
+    fn depth(&self) -> BoxFuture<'_, Result<Depth, JournalError>>;
+
+    /// Who counts the positions.
+    fn id(&self) -> JournalId;
+
+    /// What an acknowledged record outlives.
+    fn survives(&self) -> Survives;
+
+    /// One line that names the journal and where it is, without secrets.
+    fn describe(&self) -> String;
+}
