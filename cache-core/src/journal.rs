@@ -52,23 +52,49 @@ pub struct Depth {
     pub bytes: u64,
 }
 
-/// What an acknowledged record outlives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What an acknowledged record outlives: the death of the process that appended it, always, and more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Survives {
-    /// The process always, and the host's sudden end except for the last of these intervals.
-    HostUpTo(Duration),
-    /// The process, and the host's sudden end.
+    /// The sudden end of the process's host, too.
     Host,
+    /// The same, except for what was acknowledged in the last of these intervals.
+    HostUpTo(Duration),
+    /// The process's host, since it lies on a server elsewhere. The sudden end of that server costs this much.
+    Server(Costs),
+}
+
+/// What the sudden end of a server costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Costs {
+    /// Nothing: each record is on the disk before it is acknowledged.
+    Nothing,
+    /// The records of about the last second.
+    LastSecond,
+    /// The records since its last snapshot, or all.
+    SinceSnapshot,
 }
 
 impl fmt::Display for Survives {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Host => f.write_str(
+                "acknowledged writes survive the death of this process and the sudden end of its host",
+            ),
             Self::HostUpTo(interval) => write!(
                 f,
-                "the death of its process; the sudden end of its host costs what was acknowledged in the last {interval:?}"
+                "acknowledged writes survive the death of this process; the sudden end of its host costs those of the last {interval:?}"
             ),
-            Self::Host => f.write_str("the death of its process, and the sudden end of its host"),
+            Self::Server(costs) => {
+                let costs = match costs {
+                    Costs::Nothing => "costs nothing",
+                    Costs::LastSecond => "costs those of about the last second",
+                    Costs::SinceSnapshot => "costs those since its last snapshot, or all",
+                };
+                write!(
+                    f,
+                    "acknowledged writes survive the death of this process and its host; the sudden end of the server {costs}, and its failover what was not replicated"
+                )
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ pub mod warm;
 pub use backend::file::{FileJournal, FileJournalBuilder, Fsync};
 pub use backend::memory::MemoryStore;
 #[cfg(feature = "redis")]
-pub use backend::redis::RedisStore;
+pub use backend::redis::{RedisJournal, RedisStore};
 pub use cache::{Arguments, Builder, Cache, IntoArguments, Loader, Reader, Stats, Terms};
 pub use cache_macros::{Cacheable, KeyPart, cached, invalidates, writes_through};
 pub use engine::{Fenced, Version};

@@ -6,6 +6,7 @@ mod aside;
 mod connection;
 mod epoch;
 mod findings;
+mod journal;
 mod log;
 mod memory;
 mod refusal;

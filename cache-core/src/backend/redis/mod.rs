@@ -8,6 +8,8 @@
 //! | `{name}:l` | hash: entry field -> `token\|lapses at` |
 //! | `{name}:c` | hash: writer -> `origin\|marked at\|solo`; no TTL, there only while a write is in flight |
 //! | `{name}:g` | a tag's generation, 16 hexadecimal digits |
+//! | `{name}:q` | stream: a journal's records; no TTL |
+//! | `{name}:i` | a journal's identity, 32 hexadecimal digits; no TTL |
 //!
 //! A tag has `g` and `c`, an entity has `v`, `s`, `l` and `c`. In `v` the field `aside` says for how many milliseconds, in `s` the field
 //! `since` since when; no entry's field is called that. Times are milliseconds of the server's clock. The scripts in `lua/`
@@ -20,6 +22,7 @@ mod dial;
 mod error;
 mod finding;
 mod identity;
+mod journal;
 mod lease;
 mod link;
 mod many;
@@ -48,6 +51,7 @@ use tokio::time::timeout;
 
 use self::address::Target;
 use self::error::Refusal;
+pub use self::journal::RedisJournal;
 use self::nodes::Nodes;
 use crate::error::BuildError;
 use crate::key::Namespace;

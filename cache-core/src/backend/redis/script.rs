@@ -47,6 +47,10 @@ scripts! {
     FENCE = "fence.lua";
     FENCES = "standing.lua" "fences.lua";
     TURN = "generation.lua" "turn.lua";
+    JOURNAL = "journal.lua";
+    APPEND = "append.lua";
+    RECORDS = "records.lua";
+    TRIM = "trim.lua";
 }
 
 #[cfg(test)]
