@@ -23,15 +23,23 @@ mod read;
 mod transaction;
 
 #[cfg(feature = "postgres")]
+mod migrate;
+#[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod queue;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use backend::Backend;
 pub use error::TxError;
+#[cfg(feature = "postgres")]
+pub use migrate::migrate;
 pub use pool::heal;
 #[cfg(feature = "postgres")]
 pub use postgres::{PgHealer, PgTx};
+#[cfg(feature = "postgres")]
+pub use queue::{DeadLetter, Flush, Queue, QueueBuilder, QueueError, QueueErrorKind, QueueStats, Write};
 pub use read::{ReadFrom, Sqlx};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteHealer, SqliteTx};

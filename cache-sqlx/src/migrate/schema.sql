@@ -1,0 +1,19 @@
+-- What write-behind keeps in the database. May be run at any time, by any number of processes.
+-- cache_queues        how far each journal of a queue is applied, as 32 hexadecimal digits, so that texts order as positions do;
+--                     its row is locked while a batch is flushed, and written in the batch's own transaction
+-- cache_dead_letters  writes that the flush refused again and again, with the reason
+CREATE TABLE IF NOT EXISTS cache_queues (
+    queue text NOT NULL,
+    journal text NOT NULL,
+    position text NOT NULL,
+    PRIMARY KEY (queue, journal)
+);
+
+CREATE TABLE IF NOT EXISTS cache_dead_letters (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    queue text NOT NULL,
+    key text NOT NULL,
+    payload bytea NOT NULL,
+    reason text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now()
+);
