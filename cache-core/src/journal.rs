@@ -2,6 +2,7 @@
 //! to give up a record before it is told that it was applied.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -125,4 +126,38 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
 
     /// One line that names the journal and where it is, without secrets.
     fn describe(&self) -> String;
+}
+
+impl<J: Journal + ?Sized> Journal for Arc<J> {
+    fn append<'a>(&'a self, key: &'a str, payload: Bytes) -> BoxFuture<'a, Result<Position, JournalError>> {
+        (**self).append(key, payload)
+    }
+
+    fn read(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
+        (**self).read(after, limit)
+    }
+
+    fn trim(&self, applied: Position) -> BoxFuture<'_, Result<(), JournalError>> {
+        (**self).trim(applied)
+    }
+
+    fn grown(&self, beyond: Position) -> BoxFuture<'_, ()> {
+        (**self).grown(beyond)
+    }
+
+    fn depth(&self) -> BoxFuture<'_, Result<Depth, JournalError>> {
+        (**self).depth()
+    }
+
+    fn id(&self) -> JournalId {
+        (**self).id()
+    }
+
+    fn survives(&self) -> Survives {
+        (**self).survives()
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
 }
