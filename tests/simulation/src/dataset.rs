@@ -130,10 +130,11 @@ impl Dataset {
     }
 
     /// What the last mark that dropped something has kept of an entry.
-    pub fn aside(&self, entry: &EntryKey, now: StoreTime) -> Option<Aside> {
+    pub fn aside(&self, entry: &EntryKey, asker: Asker) -> Option<Aside> {
+        let now = asker.now;
         let dropped = self.slots.get(&entry.subject)?.aside.as_ref().filter(|dropped| dropped.until > now)?;
         let (blob, _) = dropped.values.get(&entry.field)?;
-        let (epoch, since) = (self.epoch_of(&entry.subject), dropped.since);
+        let (epoch, since) = (self.epoch_of(&entry.subject, asker), dropped.since);
         Some(Aside { epoch, now, since, blob: blob.clone() })
     }
 

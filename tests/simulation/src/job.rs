@@ -94,7 +94,7 @@ impl Job {
                 0 => so_far.stored = data.fill(key, *token, blob, now.after(*ttl), *aside),
                 _ => so_far.stamps[step - 1] = data.stamp(&tags[step - 1], now),
             },
-            Command::Aside { key } => so_far.aside = data.aside(key, now),
+            Command::Aside { key } => so_far.aside = data.aside(key, asker),
             Command::Release { key, token } => data.release(key, *token),
             Command::ClearNamespace { namespace, seed } => data.clear_namespace(namespace, *seed, now),
             Command::Mark { writer, origin, subjects, seed, tag_ttl } => {
