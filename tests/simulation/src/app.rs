@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use cache_core::store::BoxFuture;
 use cache_core::{Cache, Cacheable, cached, invalidates, writes_through};
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,13 @@ impl Story {
     pub fn seen(&self) -> [(usize, Version); 2] {
         [self.own, (self.about, self.told)]
     }
+}
+
+/// A value made by functions that call each other.
+#[derive(Clone, Debug, Serialize, Deserialize, Cacheable)]
+pub struct Turn {
+    /// What a reader of it saw.
+    pub seen: Vec<(usize, Version)>,
 }
 
 /// What a reader saw of one row.
@@ -151,6 +159,39 @@ impl App {
         Ok(stories)
     }
 
+    #[cached(key = "left:<id>", ttl = "10m", ignores = [deep])]
+    pub async fn left(&self, id: usize, deep: u8) -> Result<Turn, Failure> {
+        let own = (id, self.db.read(vec![id]).await?[0]);
+        self.turn(own, deep, Self::boxed_right).await
+    }
+
+    #[cached(key = "right:<id>", ttl = "10m", ignores = [deep])]
+    pub async fn right(&self, id: usize, deep: u8) -> Result<Turn, Failure> {
+        let own = (id, self.db.read(vec![id]).await?[0]);
+        self.turn(own, deep, Self::boxed_left).await
+    }
+
+    async fn turn<'a>(
+        &'a self,
+        own: (usize, Version),
+        deep: u8,
+        other: fn(&'a Self, usize, u8) -> BoxFuture<'a, Result<Turn, Failure>>,
+    ) -> Result<Turn, Failure> {
+        let mut seen = vec![own];
+        if let Some(deep) = deep.checked_sub(1) {
+            seen.append(&mut other(self, own.0, deep).await?.seen);
+        }
+        Ok(Turn { seen })
+    }
+
+    fn boxed_left(&self, id: usize, deep: u8) -> BoxFuture<'_, Result<Turn, Failure>> {
+        Box::pin(self.left(id, deep))
+    }
+
+    fn boxed_right(&self, id: usize, deep: u8) -> BoxFuture<'_, Result<Turn, Failure>> {
+        Box::pin(self.right(id, deep))
+    }
+
     #[cached(key = "card:<id>", profile = "before")]
     pub async fn card(&self, id: usize) -> Result<Card, Failure> {
         let inner = self.row(id).await?;
@@ -175,6 +216,13 @@ impl App {
     /// Writes a row in a transaction of its own: what is read of it by itself, and what others tell of it.
     #[invalidates(keys = ["row:<id>", "soon:<id>", "story:<id>"], tags = ["rows", "told:<id>"], begin = self.db)]
     pub async fn revise(&self, tx: &mut SimTx, id: usize) -> Result<(), Failure> {
+        tx.write(id).await?;
+        Ok(())
+    }
+
+    /// Writes a row in a transaction of its own, for the two that call each other.
+    #[invalidates(keys = ["row:<id>", "left:<id>", "right:<id>"], begin = self.db)]
+    pub async fn swing(&self, tx: &mut SimTx, id: usize) -> Result<(), Failure> {
         tx.write(id).await?;
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::check::{Promise, Violation};
 use crate::counts::Counts;
+use crate::plan::How;
 use crate::rules::Mutation;
 use crate::run::{Outcome, Told, run};
 use crate::variety::{Choice, Function};
@@ -18,7 +19,7 @@ pub struct Batch {
     pub seeds: u64,
     pub counts: Counts,
     /// What was read under which policies.
-    pub called: BTreeSet<(Choice, Function)>,
+    pub called: BTreeSet<(Choice, Function, How)>,
     /// The smallest seed that broke a promise.
     pub broken: Option<Outcome>,
 }

@@ -1,63 +1,144 @@
 //! One call of the application from its first poll to its return, with what it saw written into the facts. Refuses to judge.
 
-use std::collections::HashMap;
+mod body;
 
-use cache_core::scope::OpenScope;
+use std::sync::Arc;
 
-use crate::app::{App, Row, Story, seen};
-use crate::check::{Clear, Read};
-use crate::client::{Failure, SimTx};
+use cache_core::{bypass, memo, peek, refresh};
+
+use self::body::{read, write};
+use crate::app::App;
+use crate::check::{At, Read};
+use crate::client::Failure;
 use crate::database::Version;
-use crate::plan::{Call, Savepoint};
+use crate::plan::{Call, How};
 use crate::variety::Function;
-use crate::world::OpId;
+use crate::world::{OpId, World};
+
+/// The rows that a read looked at, and their versions.
+type Seen = Vec<(usize, Version)>;
 
 /// Makes a call; `at_rest` says that the system is quiet.
 pub async fn make(app: App, op: OpId, call: Call, at_rest: bool) {
     let world = app.db.world.clone();
-    let process = app.db.process;
+    let this = Making { app, op, world, at_rest };
     let begin = {
-        let mut state = world.lock();
-        state.say(|state| format!("{}: calls {call:?}", state.who(process, Some(op))));
+        let mut state = this.world.lock();
+        state.say(|state| format!("{}: calls {call:?}", state.who(this.app.db.process, Some(op))));
         if matches!(call, Call::Behind(_) | Call::Restore(_)) {
             state.facts.writes.entry(op).or_default().is_uncovered = true;
         }
         state.mark_time()
     };
-    if call.is_read() {
-        let result = read(&app, &call).await;
-        let mut state = world.lock();
+    match &call {
+        Call::Asked(how, call) => this.ask(*how, call, begin).await,
+        Call::Request(calls) => memo(this.request(calls)).await,
+        call if call.is_read() => this.reads(How::Plain, call, begin, read(&this.app, call).await),
+        call => drop(this.writes(call).await),
+    }
+}
+
+/// One call under way.
+struct Making {
+    app: App,
+    op: OpId,
+    world: Arc<World>,
+    at_rest: bool,
+}
+
+impl Making {
+    fn say(&self, text: impl FnOnce() -> String) {
+        self.world
+            .lock()
+            .say(|state| format!("{}: {}", state.who(self.app.db.process, Some(self.op)), text()));
+    }
+
+    async fn ask(&self, how: How, call: &Call, begin: At) {
+        let result = match how {
+            How::Refresh => refresh(read(&self.app, call)).await,
+            How::Bypass => bypass(read(&self.app, call)).await,
+            How::Peek => match peek(read(&self.app, call)).await {
+                Some(peeked) => peeked.value,
+                None => return self.say(|| "sees nothing".into()),
+            },
+            How::Plain | How::Memo => read(&self.app, call).await,
+        };
+        self.reads(how, call, begin, result);
+    }
+
+    /// A request that remembers what it has read. What it reads again may be as old as the first time; what it has written is
+    /// read anew.
+    async fn request(&self, calls: &[Call]) {
+        let (mut firsts, mut written) = (Vec::<(&Call, At)>::new(), Vec::new());
+        for call in calls {
+            if !call.is_read() {
+                // One that failed may have done so before it named anything.
+                if self.writes(call).await {
+                    written.extend(call.written());
+                }
+                continue;
+            }
+            let now = self.world.lock().mark_time();
+            let known = firsts.iter().find(|(known, _)| *known == call).map(|(_, at)| *at);
+            let begin = match known {
+                Some(first) if !written.iter().any(|row| call.is_forgotten_with(*row)) => first,
+                _ => now,
+            };
+            if known.is_none() {
+                firsts.push((call, now));
+            }
+            self.reads(How::Memo, call, begin, read(&self.app, call).await);
+        }
+    }
+
+    /// Notes what a read of this kind came to.
+    fn reads(&self, how: How, call: &Call, begin: At, result: Result<Seen, Failure>) {
+        let seen = match result {
+            Ok(seen) => seen,
+            Err(error) => return self.say(|| format!("fails, {error}")),
+        };
+        self.say(|| format!("returns {}", versions(&seen)));
+        let state = &mut *self.world.lock();
+        let end = state.mark_time();
+        let counts = &mut state.counts;
+        *if self.at_rest { &mut counts.rest_reads } else { &mut counts.reads } += 1;
+        counts.batch_reads += u64::from(matches!(call, Call::Rows(_) | Call::Many(_)));
+        match how {
+            How::Plain | How::Memo => {}
+            How::Refresh => counts.refreshing_reads += 1,
+            How::Peek => counts.peeks += 1,
+            How::Bypass => counts.bypasses += 1,
+        }
+        let ran = state.choice.zip(Function::of(call)).map(|(choice, function)| (choice, function, how));
+        state.called.extend(ran);
+        // What its loader calls is not refreshed.
+        let is_loaded = how == How::Bypass || how == How::Refresh && !call.is_nested();
+        state.facts.reads.push(Read { op: self.op, begin, end, seen, at_rest: self.at_rest, is_loaded });
+    }
+
+    /// Writes; whether it returned `Ok`.
+    async fn writes(&self, call: &Call) -> bool {
+        let (op, result) = (self.op, write(&self.app, call).await);
+        let mut state = self.world.lock();
         let end = state.mark_time();
         match result {
-            Ok(seen) => {
-                state.say(|state| format!("{}: returns {}", state.who(process, Some(op)), versions(&seen)));
-                let count = if at_rest { &mut state.counts.rest_reads } else { &mut state.counts.reads };
-                *count += 1;
-                state.counts.batch_reads += u64::from(matches!(call, Call::Rows(_) | Call::Many(_)));
-                let ran = state.choice.zip(Function::of(&call));
-                state.called.extend(ran);
-                state.facts.reads.push(Read { op, begin, end, seen, at_rest });
+            Ok(()) => {
+                state.counts.writes += 1;
+                state.facts.writes.entry(op).or_default().returned = Some(end);
+                state.ripe = Some(self.app.db.process);
+                drop(state);
+                self.say(|| "returns Ok".into());
+                true
             }
-            Err(error) => state.say(|state| format!("{}: fails, {error}", state.who(process, Some(op)))),
-        }
-        return;
-    }
-    let result = write(&app, &call).await;
-    let mut state = world.lock();
-    let end = state.mark_time();
-    match result {
-        Ok(()) => {
-            state.counts.writes += 1;
-            state.say(|state| format!("{}: returns Ok", state.who(process, Some(op))));
-            state.facts.writes.entry(op).or_default().returned = Some(end);
-            state.ripe = Some(process);
-        }
-        Err(error) => {
-            state.counts.failed_writes += 1;
-            state.say(|state| format!("{}: fails, {error}", state.who(process, Some(op))));
-            // A body that failed leaves its fence to whoever can tell how it ended: nobody will clear it.
-            if matches!((call, error), (Call::Alone(_), Failure::Sql(_))) {
-                state.facts.writes.entry(op).or_default().forsaken = true;
+            Err(error) => {
+                state.counts.failed_writes += 1;
+                // A body that failed leaves its fence to whoever can tell how it ended: nobody will clear it.
+                if matches!((call, &error), (Call::Alone(_), Failure::Sql(_))) {
+                    state.facts.writes.entry(op).or_default().forsaken = true;
+                }
+                drop(state);
+                self.say(|| format!("fails, {error}"));
+                false
             }
         }
     }
@@ -66,68 +147,4 @@ pub async fn make(app: App, op: OpId, call: Call, at_rest: bool) {
 fn versions(seen: &[(usize, Version)]) -> String {
     let one = |(row, version): &(usize, Version)| format!("row {row} v{version}");
     seen.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-async fn read(app: &App, call: &Call) -> Result<Vec<(usize, Version)>, Failure> {
-    Ok(match *call {
-        Call::Row(id) => vec![seen(id, app.row(id).await?.as_ref())],
-        Call::Soon(id) => vec![seen(id, app.soon(id).await?.as_ref())],
-        Call::Early(id) => vec![seen(id, app.early(id).await?.as_ref())],
-        Call::Rows(ref ids) => all(ids, &app.rows(ids).await?),
-        Call::Many(ref ids) => all(ids, &app.many(ids).await?),
-        Call::List => app.list().await?.iter().map(Row::seen).collect(),
-        Call::Story(id) => match app.story(id).await? {
-            Some(story) => story.seen().to_vec(),
-            None => vec![(id, 0)],
-        },
-        Call::Stories => app.stories().await?.iter().flat_map(Story::seen).collect(),
-        Call::Card(id) => app.card(id).await?.seen(),
-        Call::Page(id) => app.page(id).await?.seen(),
-        _ => Vec::new(),
-    })
-}
-
-fn all(ids: &[usize], rows: &HashMap<usize, Row>) -> Vec<(usize, Version)> {
-    ids.iter().map(|id| seen(*id, rows.get(id))).collect()
-}
-
-async fn write(app: &App, call: &Call) -> Result<(), Failure> {
-    match call {
-        Call::Bump { rows, savepoint } => bump(app, rows, *savepoint).await,
-        Call::Revise(id) => app.revise(*id).await,
-        Call::Install(id) => app.install(*id).await.map(drop),
-        Call::Alone(id) => app.alone(*id).await,
-        Call::Behind(id) => Ok(app.db.write_alone(*id).await.map(drop)?),
-        Call::Restore(id) => restore(app, *id).await,
-        _ => Ok(()),
-    }
-}
-
-/// Changes a row behind the cache's back, and then clears the namespace.
-async fn restore(app: &App, id: usize) -> Result<(), Failure> {
-    app.db.write_alone(id).await?;
-    let begin = app.db.world.lock().mark_time();
-    app.cache.clear().await?;
-    let mut state = app.db.world.lock();
-    let end = state.mark_time();
-    state.counts.clears += 1;
-    state.facts.clears.push(Clear { begin, end });
-    Ok(())
-}
-
-async fn bump(app: &App, rows: &[usize], savepoint: Option<Savepoint>) -> Result<(), Failure> {
-    let mut tx = SimTx::open(&app.cache, &app.db).await?;
-    app.bump(&mut tx, rows[0]).await?;
-    // With one row, the savepoint writes it once more.
-    let rest = if rows.len() == 1 && savepoint.is_some() { rows } else { &rows[1..] };
-    let set = if savepoint.is_some() { Some(tx.savepoint().await?) } else { None };
-    for row in rest {
-        app.bump(&mut tx, *row).await?;
-    }
-    match (set, savepoint) {
-        (Some(set), Some(Savepoint::RolledBack)) => tx.roll_back_to(set).await?,
-        (Some(set), _) => tx.release(set).await?,
-        (None, _) => {}
-    }
-    tx.commit().await
 }

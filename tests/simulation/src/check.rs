@@ -36,6 +36,8 @@ pub struct Read {
     pub seen: Vec<(usize, Version)>,
     /// Whether the system was quiet.
     pub at_rest: bool,
+    /// Whether all of it was to be loaded after it began.
+    pub is_loaded: bool,
 }
 
 /// What became of a write.
@@ -82,10 +84,14 @@ pub enum Promise {
     D,
     /// No read that begins after a clear returned shows what was loaded before that began. No fault excuses it.
     E,
+    /// What a call asks to be loaded is loaded after it began: it shows what was visible then. No fault excuses it.
+    F,
     /// What a read returns was visible. No fault excuses it.
     Real,
     /// The system comes to rest. No fault excuses it.
     Rest,
+    /// Where nothing goes wrong nobody waits for what does not come, such as a load that waits for him.
+    Moves,
     /// Nothing panics. No fault excuses it.
     NoPanic,
 }
@@ -107,8 +113,10 @@ impl fmt::Display for Violation {
             Promise::C => write!(f, "C: {missed} had been read before it began"),
             Promise::D => write!(f, "D: {missed} is what the quiet database holds"),
             Promise::E => write!(f, "E: {missed} was visible before a clear that returned before it began"),
+            Promise::F => write!(f, "F: {missed} was visible before it began, and it was to load"),
             Promise::Real => write!(f, "Real: call {read} saw row {row} v{seen}, which was never visible"),
             Promise::Rest => f.write_str("Rest: the run does not come to its end"),
+            Promise::Moves => f.write_str("Moves: calls wait although nothing is under way"),
             Promise::NoPanic => f.write_str("NoPanic: the run panicked"),
         }
     }
@@ -180,6 +188,9 @@ fn judge_one(
     let write = |op| facts.writes.get(&op).copied().unwrap_or_default();
     for missed in of_row().filter(|visible| visible.version > seen && visible.at < read.begin) {
         let by = write(missed.op);
+        if read.is_loaded {
+            breaks(Promise::F, missed.version, Some(missed.op));
+        }
         if facts.clears.iter().any(|clear| missed.at < clear.begin && clear.end < read.begin) {
             breaks(Promise::E, missed.version, Some(missed.op));
         }

@@ -172,6 +172,7 @@ impl SimTx {
     /// Commits by the real protocol, in a task that goes on if the caller does not.
     pub async fn commit(mut self) -> Result<(), Failure> {
         self.is_over = true;
+        self.recording.commits();
         let root = Root { db: self.db.clone(), xid: self.xid };
         let end = commit::run(root, self.cache.clone(), self.recording.clone());
         let (world, op) = (self.db.world.clone(), self.db.world.lock().acting.unwrap_or_default());

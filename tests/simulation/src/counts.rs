@@ -56,6 +56,16 @@ counts! {
     unkept,
     /// Loaded values that were not stored because their tags were news.
     learned_tags,
+    /// Reads whose waiting would have closed a circle.
+    circles,
+    /// Reads that asked for a load.
+    refreshing_reads,
+    /// Looks that saw something.
+    peeks,
+    /// Reads past the cache.
+    bypasses,
+    /// Reads answered by their request's memory.
+    memoized,
     /// Times that all policies were changed while calls ran.
     changed_policies,
     /// Entries stored by a fill.

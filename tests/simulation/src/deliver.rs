@@ -149,6 +149,10 @@ impl State {
             let who = state.who(message.process, message.op);
             format!("database: {} of {who} -> {}", timeline::statement(&sql), timeline::answer(&says))
         });
+        if matches!(sql, Sql::Read(_)) && self.happens(self.odds.slow) {
+            let late = self.now + Duration::from_millis(self.rng.u64(60..400));
+            return self.follow(message, late, Cargo::Answer(says));
+        }
         self.answers(message, says);
     }
 

@@ -21,7 +21,7 @@ mod driver;
 mod faults;
 mod job;
 pub mod options;
-mod plan;
+pub mod plan;
 pub mod rules;
 pub mod run;
 mod store;

@@ -5,7 +5,7 @@ use crate::rules::{MUTATIONS, Mutation, named};
 pub const HELP: &str = "\
 Runs the real engine of several instances over a simulated store and database. A seed decides at every
 await what comes next and what goes wrong, and the same seed is always the same run. Every history is
-checked: no read is older than it may be (promises A, B, C and D of docs/manual/guarantee.md).
+checked: no read is older than it may be (promises A to F of docs/manual/races.md), and nobody waits for ever.
 
 Usage: cargo xtask simulate [OPTIONS]
 

@@ -2,7 +2,6 @@
 
 mod draw;
 
-use self::draw::call;
 use crate::faults::Fault;
 use crate::variety::Choice;
 use crate::world::Odds;
@@ -20,6 +19,9 @@ pub enum Call {
     List,
     Story(usize),
     Stories,
+    /// One of two functions that call each other.
+    Left(usize),
+    Right(usize),
     Card(usize),
     Page(usize),
     /// One transaction over these rows. A savepoint is set before the second and then released, or rolled back.
@@ -29,12 +31,28 @@ pub enum Call {
     },
     /// One transaction over this row, which names what the others do not: that stories tell of it.
     Revise(usize),
+    /// One transaction over this row, for the two that call each other.
+    Swing(usize),
     Install(usize),
     Alone(usize),
     /// A write that nobody tells the cache of.
     Behind(usize),
     /// One of those, and then a clear of the namespace.
     Restore(usize),
+    /// A read that asks for something.
+    Asked(How, Box<Call>),
+    /// Plain reads and at most one write, in one memo.
+    Request(Vec<Call>),
+}
+
+/// What a read asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum How {
+    Plain,
+    Refresh,
+    Peek,
+    Bypass,
+    Memo,
 }
 
 /// How a savepoint ends.
@@ -45,7 +63,7 @@ pub enum Savepoint {
 }
 
 impl Call {
-    /// Whether it only reads.
+    /// Whether it is a plain read.
     pub fn is_read(&self) -> bool {
         matches!(
             self,
@@ -57,9 +75,56 @@ impl Call {
                 | Self::List
                 | Self::Story(_)
                 | Self::Stories
+                | Self::Left(_)
+                | Self::Right(_)
                 | Self::Card(_)
                 | Self::Page(_)
         )
+    }
+
+    /// The plain reads that it is made of.
+    pub fn reads(&self) -> Vec<&Self> {
+        match self {
+            Self::Asked(_, call) => vec![call],
+            Self::Request(calls) => calls.iter().filter(|call| call.is_read()).collect(),
+            call if call.is_read() => vec![call],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The rows that it writes.
+    pub fn written(&self) -> Vec<usize> {
+        match self {
+            Self::Bump { rows, .. } => rows.clone(),
+            Self::Revise(row) | Self::Swing(row) | Self::Install(row) => vec![*row],
+            Self::Alone(row) | Self::Restore(row) => vec![*row],
+            Self::Request(calls) => calls.iter().flat_map(Self::written).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a plain read may look at this row.
+    pub fn looks_at(&self, row: usize) -> bool {
+        match self {
+            Self::Row(id) | Self::Early(id) | Self::Soon(id) | Self::Card(id) => *id == row,
+            Self::Left(id) | Self::Right(id) => *id == row,
+            Self::Rows(ids) | Self::Many(ids) => ids.contains(&row),
+            other => other.is_read(),
+        }
+    }
+
+    /// Whether a memo forgets a plain read when its request writes this row. A story is forgotten as well with the row that it
+    /// tells of, which only its value names.
+    pub fn is_forgotten_with(&self, row: usize) -> bool {
+        match self {
+            Self::Story(id) => *id == row,
+            other => other.looks_at(row),
+        }
+    }
+
+    /// Whether its loader calls cached functions.
+    pub fn is_nested(&self) -> bool {
+        matches!(self, Self::Card(_) | Self::Page(_) | Self::Left(_) | Self::Right(_))
     }
 }
 
@@ -86,8 +151,14 @@ enum Shape {
     Told,
     /// Writes behind the cache's back, and clears of the namespace.
     Cleared,
+    /// Functions that call each other.
+    Circles,
+    /// Loads that are asked for, and writes behind the cache's back.
+    Anew,
     /// Lifetimes that end, and loads that fail or take long.
     Lapsing,
+    /// Loads that fail while a value stands whose lifetime is over.
+    Failing,
 }
 
 impl Shape {
@@ -125,34 +196,15 @@ pub struct Plan {
     pub probes: bool,
 }
 
-const SHAPES: [Shape; 26] = [
-    Shape::Cleared,
-    Shape::Cleared,
-    Shape::Told,
-    Shape::Told,
-    Shape::Batches,
-    Shape::Batches,
-    Shape::Unfenced,
-    Shape::Lapsing,
-    Shape::Lapsing,
-    Shape::Lapsing,
-    Shape::Lapsing,
-    Shape::Heirs,
-    Shape::Lagging,
-    Shape::Unfenced,
-    Shape::Nested,
-    Shape::Early,
-    Shape::Hot,
-    Shape::Hot,
-    Shape::Tagged,
-    Shape::Tagged,
-    Shape::Nested,
-    Shape::Through,
-    Shape::Early,
-    Shape::Savepoints,
-    Shape::Alone,
-    Shape::Mixed,
-];
+/// Each as often as it stands here: those more often that find what is rare.
+const SHAPES: [Shape; 34] = {
+    use Shape::*;
+    [
+        Anew, Heirs, Heirs, Heirs, Lagging, Lagging, Unfenced, Unfenced, Unfenced, Lapsing, Lapsing, Lapsing,
+        Lapsing, Failing, Failing, Batches, Batches, Told, Told, Cleared, Cleared, Circles, Hot, Hot, Tagged,
+        Tagged, Nested, Nested, Early, Early, Through, Savepoints, Alone, Mixed,
+    ]
+};
 
 impl Plan {
     /// The plan of a seed.
@@ -164,12 +216,14 @@ impl Plan {
         // One fault at the worst moment, and nothing else that would hide what it does.
         let is_focused = matches!(shape, Shape::Heirs | Shape::Lagging | Shape::Unfenced);
         let is_varied = match shape {
-            Shape::Lapsing => true,
+            Shape::Lapsing | Shape::Failing => true,
             _ if is_focused => rng.u8(..8) == 0,
             _ => rng.bool(),
         };
         let count = if is_focused { rng.usize(16..=30) } else { rng.usize(8..=20) };
-        let calls = (0..count).map(|_| call(rng, shape, rows.len())).collect();
+        let asks = !is_focused && rng.u8(..4) == 0;
+        let one = if asks { draw::special } else { draw::call };
+        let calls = (0..count).map(|_| one(rng, shape, rows.len())).collect();
         let faults: Vec<_> = match rng.u8(..10) {
             _ if shape == Shape::Heirs => vec![Fault::Crash],
             _ if shape == Shape::Lagging => vec![Fault::Failover],
@@ -192,16 +246,20 @@ impl Plan {
             refused: odds(6, 120),
             stuck: if shape == Shape::Unfenced { 400 } else { odds(3, 300) },
             unknown: odds(4, 150),
+            // An old load ends when the fence of the dead is lifted, or when the namespace is clear.
+            slow: if matches!(shape, Shape::Heirs | Shape::Cleared) { 300 } else { 0 },
             busy: match shape {
                 Shape::Lapsing => [0, 150, 500][rng.usize(..3)],
+                Shape::Failing => 400,
                 _ if is_varied => odds(4, 200),
                 _ => 0,
             },
         };
-        let mut choice = || is_varied.then(|| Choice::draw(rng));
+        let draw = if shape == Shape::Failing { Choice::draw_failing } else { Choice::draw };
+        let mut choice = || is_varied.then(|| draw(rng));
         let choices = [choice(), choice()];
         Self {
-            instances: if shape == Shape::Lagging { 1 } else { rng.usize(2..=3) },
+            instances: if matches!(shape, Shape::Lagging | Shape::Anew) { 1 } else { rng.usize(2..=3) },
             rows,
             calls,
             width: rng.usize(3..=7),

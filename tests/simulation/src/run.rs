@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::check::Violation;
 use crate::counts::Counts;
 use crate::driver::Driver;
-use crate::plan::Plan;
+use crate::plan::{How, Plan};
 use crate::rules::{Broken, Mutation};
 use crate::timeline::Timeline;
 use crate::variety::{Choice, Function};
@@ -19,7 +19,7 @@ pub struct Outcome {
     pub violations: Vec<Violation>,
     pub counts: Counts,
     /// What was read under which policies.
-    pub called: BTreeSet<(Choice, Function)>,
+    pub called: BTreeSet<(Choice, Function, How)>,
     /// What happened, if it was asked for.
     pub timeline: Vec<String>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cache_core::store::Leased;
 use cache_core::{codec, entry};
 
-use crate::app::{Card, Page, Row, Story};
+use crate::app::{Card, Page, Row, Story, Turn};
 use crate::wire::{Cargo, Command, Says, Sql, SqlSays, StoreSays};
 use crate::world::{OpId, State};
 
@@ -76,7 +76,7 @@ pub fn command(command: &Command) -> String {
             format!("FILL {} as {} with {}", plain(&key.subject), short(token.0.into()), value(blob))
         }
         Command::Aside { key } => format!("ASIDE {}", plain(&key.subject)),
-        Command::ClearNamespace { namespace, .. } => format!("CLEAR the namespace {}", namespace.as_str()),
+        Command::ClearNamespace { .. } => "CLEAR the namespace".into(),
         Command::Release { key, token } => {
             format!("RELEASE {} as {}", plain(&key.subject), short(token.0.into()))
         }
@@ -164,7 +164,7 @@ pub fn answer(says: &Says) -> String {
 /// A subject without its namespace.
 pub fn plain(subject: &cache_core::subject::Subject) -> String {
     let text = subject.to_string();
-    let name = text.split_once(':').map_or(text.as_str(), |(_, name)| name);
+    let name = text.split_once([':', '#']).map_or(text.as_str(), |(_, name)| name);
     match subject.kind() {
         cache_core::subject::Kind::Entity => name.to_owned(),
         cache_core::subject::Kind::Tag => format!("#{name}"),
@@ -188,6 +188,7 @@ fn value(blob: &bytes::Bytes) -> String {
             codec::decode::<Vec<Story>>(header.codec, &payload)
                 .map(|stories| stories.iter().flat_map(Story::seen).collect())
         })
+        .or_else(|_| codec::decode::<Turn>(header.codec, &payload).map(|turn| turn.seen))
         .or_else(|_| codec::decode::<Row>(header.codec, &payload).map(|row| vec![row.seen()]))
         .or_else(|_| {
             codec::decode::<Vec<Row>>(header.codec, &payload).map(|rows| rows.iter().map(Row::seen).collect())

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cache_core::policy::{Early, OnWait, Overrides, Profiles, Sharing, Stampede};
 
-use crate::plan::Call;
+use crate::plan::{Call, How};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -71,6 +71,21 @@ impl Function {
     }
 }
 
+impl How {
+    pub const ALL: [Self; 5] = [Self::Plain, Self::Refresh, Self::Peek, Self::Bypass, Self::Memo];
+
+    /// What a call asks for, by name.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "a plain call",
+            Self::Refresh => "refresh(…)",
+            Self::Peek => "peek(…)",
+            Self::Bypass => "bypass(…)",
+            Self::Memo => "memo(…)",
+        }
+    }
+}
+
 /// A drawn value of each option, by its place in the table of that option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Choice([usize; Choice::OPTIONS]);
@@ -126,6 +141,20 @@ impl Choice {
         loop {
             let choice = Self(Self::SIZES.map(|size| rng.usize(..size)));
             if choice.is_sound() {
+                return choice;
+            }
+        }
+    }
+
+    /// Some under which a short lifetime ends, and what stands then is served if a load fails, but not otherwise.
+    pub fn draw_failing(rng: &mut fastrand::Rng) -> Self {
+        loop {
+            let choice = Self::draw(rng);
+            let [ttl, _, _, stampede, _, revalidate, error, wait, soft] = choice.0;
+            let waits = STAMPEDES[stampede].1.sharing != Sharing::Nobody
+                && matches!(ON_WAIT[wait].1, None | Some(OnWait::Wait(_)));
+            if TTLS[ttl].1 < LONG && waits && [revalidate, soft] == [0, 0] && IF_ERROR[error].1 == Some(LONG)
+            {
                 return choice;
             }
         }
@@ -204,8 +233,9 @@ pub struct Pairs(pub BTreeSet<[&'static str; 2]>);
 
 impl Pairs {
     /// A function was called under this choice.
-    fn add(&mut self, choice: Choice, function: Function) {
-        let names = choice.names(function);
+    fn add(&mut self, choice: Choice, function: Function, how: How) {
+        let mut names = choice.names(function);
+        names.push(how.name());
         for (place, one) in names.iter().enumerate() {
             for other in &names[place + 1..] {
                 self.0.insert([one.min(other), one.max(other)]);
@@ -214,9 +244,9 @@ impl Pairs {
     }
 
     /// Those of these calls.
-    pub fn of(called: &BTreeSet<(Choice, Function)>) -> Self {
+    pub fn of(called: &BTreeSet<(Choice, Function, How)>) -> Self {
         let mut pairs = Self::default();
-        called.iter().for_each(|(choice, function)| pairs.add(*choice, *function));
+        called.iter().for_each(|(choice, function, how)| pairs.add(*choice, *function, *how));
         pairs
     }
 
@@ -224,7 +254,13 @@ impl Pairs {
     pub fn possible() -> Self {
         let mut pairs = Self::default();
         for choice in Choice::all() {
-            Function::ALL.into_iter().for_each(|function| pairs.add(choice, function));
+            Function::ALL.into_iter().for_each(|function| pairs.add(choice, function, How::Plain));
+        }
+        // Any call may ask for anything.
+        let names: BTreeSet<_> =
+            pairs.0.iter().flatten().copied().filter(|name| *name != How::Plain.name()).collect();
+        for how in How::ALL.map(How::name) {
+            pairs.0.extend(names.iter().map(|name| [how.min(name), how.max(name)]));
         }
         pairs
     }
@@ -237,7 +273,7 @@ mod tests {
     #[test]
     fn two_values_that_never_meet_contradict_each_other() {
         let possible = Pairs::possible();
-        let options: [Vec<&str>; 13] = [
+        let options: [Vec<&str>; 14] = [
             TTLS.map(|it| it.0).to_vec(),
             NEGATIVE_TTLS.map(|it| it.0).to_vec(),
             JITTERS.map(|it| it.0).to_vec(),
@@ -251,6 +287,7 @@ mod tests {
             REFRESH.to_vec(),
             KEYS.to_vec(),
             TAGS.to_vec(),
+            How::ALL.map(How::name).to_vec(),
         ];
         let mut never = BTreeSet::new();
         for (place, some) in options.iter().enumerate() {

@@ -16,6 +16,7 @@ use crate::check::{At, Facts, Visible};
 use crate::counts::Counts;
 use crate::database::Database;
 use crate::dataset::Dataset;
+use crate::plan::How;
 use crate::rules::StoreRule;
 use crate::timeline::Timeline;
 use crate::variety::{Choice, Function};
@@ -83,7 +84,7 @@ pub struct State {
     /// The policies in force.
     pub choice: Option<Choice>,
     /// The functions whose reads have returned something, and under which policies.
-    pub called: BTreeSet<(Choice, Function)>,
+    pub called: BTreeSet<(Choice, Function, How)>,
     pub timeline: Timeline,
     pub odds: Odds,
     /// A write of this process is half-way: what goes wrong now hurts most.
@@ -100,6 +101,8 @@ pub struct Odds {
     pub unknown: u32,
     /// How often a statement that reads is turned away.
     pub busy: u32,
+    /// How often it takes long to be answered.
+    pub slow: u32,
     /// How often a command over several subjects is carried out in parts.
     pub split: u32,
     /// The same for clears.

@@ -94,7 +94,7 @@ fn judge(options: &Options) -> Result<ExitCode, String> {
         text.push_str(&format!("{:<24} {count:>12}\n", name.replace('_', " ")));
     }
     let (met, possible) = (Pairs::of(&batch.called), Pairs::possible());
-    let choices: BTreeSet<_> = batch.called.iter().map(|(choice, _)| choice).collect();
+    let choices: BTreeSet<_> = batch.called.iter().map(|(choice, ..)| choice).collect();
     text.push_str(&format!(
         "{} of {} combinations of options, {} of {} pairs\n",
         choices.len(),

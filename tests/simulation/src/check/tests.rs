@@ -15,7 +15,7 @@ fn facts(write: Write, read: Read) -> Facts {
 }
 
 fn read(begin: At, end: At, version: Version) -> Read {
-    Read { op: READ, begin, end, seen: vec![(0, version)], at_rest: false }
+    Read { op: READ, begin, end, seen: vec![(0, version)], at_rest: false, is_loaded: false }
 }
 
 fn broken(facts: &Facts) -> Vec<Promise> {
@@ -126,4 +126,12 @@ fn a_covered_write_counts_beside_one_that_is_not() {
     facts.visible.push(Visible { row: 0, version: 3, op: 3, at: 25 });
     facts.writes.insert(3, Write { returned: Some(28), ..RETURNED });
     assert_eq!(broken(&facts), [Promise::A, Promise::B]);
+}
+
+#[test]
+fn what_is_to_be_loaded_shows_what_was_visible_when_it_was_asked_for() {
+    let mut facts = facts(UNCOVERED, Read { is_loaded: true, ..read(11, 50, 1) });
+    assert_eq!(broken(&facts), [Promise::F]);
+    facts.reads[0].begin = 9;
+    assert_eq!(broken(&facts), []);
 }

@@ -27,6 +27,9 @@ const MOST_STEPS: u64 = 50_000;
 /// More time than anything waits.
 const MOST_IDLE: Duration = Duration::from_secs(120);
 
+/// Longer than anybody waits where nothing goes wrong, and shorter than anybody's patience with another's load.
+const LONGEST_STALL: Duration = Duration::from_secs(1);
+
 /// One run.
 pub struct Driver {
     world: Arc<World>,
@@ -41,6 +44,8 @@ pub struct Driver {
     calls: VecDeque<Call>,
     last: OpId,
     idle: Duration,
+    /// For how long nothing has happened at all.
+    stalled: Duration,
     /// Steps until something goes wrong.
     trouble_in: Option<u8>,
     /// Whose write was half-way then.
@@ -61,6 +66,7 @@ impl Driver {
             calls,
             last: 0,
             idle: Duration::ZERO,
+            stalled: Duration::ZERO,
             trouble_in: None,
             victim: None,
         }
@@ -71,9 +77,13 @@ impl Driver {
         for instance in 0..self.living.len() {
             self.start_instance(instance);
         }
+        let is_calm = self.plan.faults.is_empty();
         while !(self.calls.is_empty() && self.tasks.is_empty()) {
             if !self.step().await {
                 return self.ends(vec![Violation::of_run(Promise::Rest)]);
+            }
+            if self.stalled > LONGEST_STALL && is_calm {
+                return self.ends(vec![Violation::of_run(Promise::Moves)]);
             }
         }
         self.world.lock().say(|_| "no call is left; nothing goes wrong any more".into());
@@ -146,11 +156,12 @@ impl Driver {
                 // Nothing can happen now: something waits for time to pass.
                 self.idle = (self.idle * 2).clamp(Duration::from_millis(1), Duration::from_millis(250));
                 let waited = self.idle;
+                self.stalled += waited;
                 self.pass(waited).await;
                 return self.world.lock().now < MOST_IDLE;
             }
         }
-        self.idle = Duration::ZERO;
+        (self.idle, self.stalled) = (Duration::ZERO, Duration::ZERO);
         tokio::task::yield_now().await;
         true
     }

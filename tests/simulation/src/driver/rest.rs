@@ -28,6 +28,8 @@ impl Driver {
             counts.hard_timeouts += reads.load_timeouts;
             counts.failed_loads += reads.load_errors;
             counts.learned_tags += reads.tags_learned;
+            counts.circles += reads.circles;
+            counts.memoized += reads.memoized;
             counts.unkept += reads.unkept;
             counts.background_loads += ["row:<id>", "list", "story:<id>"]
                 .map(|template| stats.of(template).refreshes)
@@ -81,7 +83,7 @@ impl Driver {
     /// Every read that the run made, and every row.
     pub(super) fn rest_calls(&self) -> Vec<Call> {
         let mut calls: Vec<Call> = (0..self.plan.rows.len()).map(Call::Row).collect();
-        for call in self.plan.calls.iter().filter(|call| call.is_read()) {
+        for call in self.plan.calls.iter().flat_map(Call::reads) {
             if !calls.contains(call) {
                 calls.push(call.clone());
             }

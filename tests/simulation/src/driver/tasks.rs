@@ -86,20 +86,14 @@ impl Driver {
         let mut state = self.world.lock();
         let returned = state.facts.writes.get(&op).is_some_and(|write| write.returned.is_some());
         let rng = &mut state.rng;
-        let probe = match call {
-            Call::Bump { rows, .. } if returned => Some(rows[rng.usize(..rows.len())]),
-            Call::Revise(row) | Call::Install(row) | Call::Alone(row) if returned => Some(*row),
-            Call::Restore(row) if returned => Some(*row),
-            _ => None,
-        };
-        let Some(row) = probe.filter(|_| self.calls.len() < 40) else { return };
+        let written = if returned { call.written() } else { Vec::new() };
+        if written.is_empty() || self.calls.len() >= 40 {
+            return;
+        }
+        let row = written[rng.usize(..written.len())];
         // As somebody in this run reads it.
-        let wanted = |call: &&Call| match call {
-            Call::Row(id) | Call::Early(id) | Call::Soon(id) | Call::Card(id) => *id == row,
-            Call::Rows(ids) | Call::Many(ids) => ids.contains(&row),
-            other => other.is_read(),
-        };
-        let known: Vec<_> = self.plan.calls.iter().filter(wanted).cloned().collect();
+        let known = self.plan.calls.iter().flat_map(Call::reads).filter(|call| call.looks_at(row));
+        let known: Vec<_> = known.cloned().collect();
         let probe = if known.is_empty() { Call::Row(row) } else { known[rng.usize(..known.len())].clone() };
         self.calls.push_front(probe);
     }

@@ -1,6 +1,6 @@
 //! Which calls a seed's kind of work is made of. Refuses to say when they run.
 
-use super::{Call, Savepoint, Shape};
+use super::{Call, How, Savepoint, Shape};
 
 /// A call of this kind of work over so many rows.
 pub(super) fn call(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
@@ -56,6 +56,14 @@ pub(super) fn call(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
         (Shape::Cleared, 6) => Call::Behind(row),
         (Shape::Cleared, 7..9) => Call::Restore(row),
         (Shape::Cleared, _) if rng.bool() => Call::Install(row),
+        (Shape::Circles, 0..4) => Call::Left(row),
+        (Shape::Circles, 4..8) => Call::Right(row),
+        (Shape::Circles, _) => Call::Swing(row),
+        (Shape::Anew, 0..5) => Call::Asked(How::Refresh, Box::new(Call::Row(row))),
+        (Shape::Anew, 5..8) => Call::Behind(row),
+        (Shape::Anew, 8) => Call::Row(row),
+        (Shape::Failing, 0..6) => Call::Soon(row),
+        (Shape::Failing, 6) => Call::Row(row),
         (Shape::Mixed, 0) => Call::Row(row),
         (Shape::Mixed, 1) => Call::Early(row),
         (Shape::Mixed, 2) => Call::List,
@@ -69,8 +77,39 @@ pub(super) fn call(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
         (Shape::Lapsing, 5) => Call::List,
         (Shape::Lapsing, 6) => Call::Card(row),
         (Shape::Lapsing, 7) if rng.bool() => Call::Row(row),
-        (Shape::Mixed | Shape::Lapsing | Shape::Cleared, _) => bump(row),
+        (Shape::Mixed | Shape::Lapsing | Shape::Failing | Shape::Cleared | Shape::Anew, _) => bump(row),
     }
+}
+
+/// A call of this kind of work that may ask for something.
+pub(super) fn special(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
+    let plain = call(rng, shape, rows);
+    match rng.u8(..8) {
+        0 => Call::Behind(rng.usize(..rows)),
+        1 | 2 => request(rng, shape, rows),
+        3..6 if plain.is_read() => {
+            let how = [How::Refresh, How::Refresh, How::Peek, How::Bypass][rng.usize(..4)];
+            Call::Asked(how, Box::new(plain))
+        }
+        _ => plain,
+    }
+}
+
+/// Reads of one request, some of them twice, and perhaps a write between them.
+fn request(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
+    let drawn: Vec<_> = (0..4).map(|_| call(rng, shape, rows)).collect();
+    let mut calls: Vec<_> = drawn.iter().filter(|call| call.is_read()).cloned().collect();
+    calls.extend_from_within(..calls.len().min(2));
+    let may_be_inside = |call: &&Call| {
+        matches!(
+            call,
+            Call::Bump { savepoint: None, .. } | Call::Revise(_) | Call::Swing(_) | Call::Install(_)
+        )
+    };
+    if let Some(write) = drawn.iter().find(may_be_inside) {
+        calls.insert(rng.usize(..=calls.len()), write.clone());
+    }
+    Call::Request(calls)
 }
 
 /// Some keys in any order, perhaps one of them twice.
