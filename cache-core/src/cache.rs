@@ -57,8 +57,8 @@ impl Cache {
         &self.0.namespace
     }
 
-    /// A handle whose calls use the cache in this mode: the explicit form of [`bypass`](crate::bypass) and
-    /// [`refresh`](crate::refresh), for what is built around a handle. Unlike those it also holds for what the functions call
+    /// A handle whose calls use the cache in this mode: the explicit form of [`bypass`](crate::bypass),
+    /// [`refresh`](crate::refresh) and [`bounded`](crate::bounded), for what is built around a handle. Unlike those it also holds for what the functions call
     /// through the same handle. Writes are not affected.
     ///
     /// ```

@@ -38,7 +38,7 @@ impl Warmed {
             (Outcome::Failed | Outcome::Unfinished, _) => Self::Failed,
             (Outcome::Loaded, Some(Stored::For(_))) => Self::Filled,
             (Outcome::Loaded, Some(Stored::Not(NotStored::Fenced | NotStored::Refused))) => Self::Fenced,
-            (Outcome::Loaded | Outcome::Bypassed(_), _) => Self::Unstored,
+            (Outcome::Loaded | Outcome::Bypassed(_) | Outcome::Bounded, _) => Self::Unstored,
             _ => Self::Present,
         }
     }

@@ -245,6 +245,16 @@ async fn nobody_joins_a_load_that_it_went_into() {
     assert_eq!(promptly(second).await.unwrap(), 2);
 }
 
+/// No entry stands where one was dropped.
+#[tokio::test]
+async fn what_a_write_has_dropped_is_not_warm() {
+    let (_, a) = written().await;
+    let fenced = a.mark().await.unwrap();
+    assert_eq!(crate::warmed(bounded(a.kept())).await, crate::Warmed::Unstored);
+    fenced.clear().await.unwrap();
+    assert_eq!(crate::warmed(a.kept()).await, crate::Warmed::Filled);
+}
+
 #[tokio::test]
 async fn loaders_are_not_bounded_because_their_caller_is() {
     let (_, a) = written().await;
