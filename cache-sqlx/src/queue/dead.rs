@@ -62,8 +62,8 @@ impl<V: Cacheable> Queue<V> {
         .await
         .map_err(failed)?;
         let Some((key, payload)) = found else { return Ok(false) };
-        self.shared.journal.append(&key, payload.into()).await?;
-        self.shared.counters.queued.add();
+        let position = self.shared.journal.append(&key, payload.into()).await?;
+        self.shared.queued(position);
         transaction.commit().await.map_err(failed)?;
         Ok(true)
     }

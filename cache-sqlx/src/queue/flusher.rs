@@ -115,7 +115,13 @@ impl<F> Flusher<F> {
         loop {
             journal.grown(applied).await;
             match journal.read(applied, 1).await {
-                Ok(records) if records.is_empty() => {}
+                Ok(records) if records.is_empty() => {
+                    tokio::time::sleep(self.shared.linger.max(Duration::from_millis(1))).await;
+                    // Another instance has applied and trimmed what is waited for here: the database says how far.
+                    if *self.shared.wanted.borrow() > applied {
+                        return;
+                    }
+                }
                 // What is wrong with it is told where it is flushed.
                 Ok(_) | Err(_) => return tokio::time::sleep(self.shared.linger).await,
             }

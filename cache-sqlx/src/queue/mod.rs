@@ -103,7 +103,26 @@ struct Shared {
     batch: usize,
     linger: Duration,
     counters: Counters,
+    /// The last position that somebody in this process queued or waits for.
+    wanted: watch::Sender<Position>,
     applied: watch::Sender<Position>,
+}
+
+impl Shared {
+    /// The journal has a write of this process.
+    fn queued(&self, position: Position) {
+        self.counters.queued.add();
+        self.wants(position);
+    }
+
+    /// Somebody wants to know when this is applied.
+    fn wants(&self, position: Position) {
+        self.wanted.send_if_modified(|last| {
+            let is_later = position > *last;
+            *last = position.max(*last);
+            is_later
+        });
+    }
 }
 
 /// Ends the flusher when the last handle goes.
@@ -139,12 +158,13 @@ impl<V: Cacheable> Queue<V> {
     pub async fn push(&self, key: &str, value: &V) -> Result<Position, QueueError> {
         let payload = payload::encode(value).map_err(QueueError::not_queued)?;
         let position = self.shared.journal.append(key, payload).await?;
-        self.shared.counters.queued.add();
+        self.shared.queued(position);
         Ok(position)
     }
 
     /// Waits until everything queued before is in the database.
     pub async fn flushed(&self, position: Position) {
+        self.shared.wants(position);
         // It ends when the task does, with the last handle, which is this one at the earliest.
         drop(self.shared.applied.subscribe().wait_for(|applied| *applied >= position).await);
     }
@@ -208,7 +228,8 @@ impl QueueBuilder {
         }
         let journal: Arc<dyn Journal> = Arc::new(journal);
         tracing::info!(queue = name, journal = journal.describe(), "{}", journal.survives());
-        let (counters, applied) = (Counters::default(), watch::Sender::new(Position(0)));
+        let counters = Counters::default();
+        let (wanted, applied) = (watch::Sender::new(Position(0)), watch::Sender::new(Position(0)));
         let shared = Arc::new(Shared {
             name,
             cache: cache.clone(),
@@ -217,6 +238,7 @@ impl QueueBuilder {
             batch,
             linger,
             counters,
+            wanted,
             applied,
         });
         let (ends, ending) = watch::channel(false);

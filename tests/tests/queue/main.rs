@@ -170,7 +170,12 @@ async fn payload(house: &House, change: &Change) -> Bytes {
     let journal = Arc::new(FileJournal::open(folder.path()).await.unwrap());
     let queue = Queue::<Change>::builder("no such queue's").linger(Duration::from_secs(600));
     let queue = queue
-        .start(&house.cache, &house.pool, Scripted::over(journal.clone()), Rows::default())
+        .start(
+            &house.cache,
+            &house.pool,
+            Scripted { shows_nothing: true, ..Scripted::over(journal.clone()) },
+            Rows::default(),
+        )
         .await
         .unwrap();
     queue.push("row:1", change).await.unwrap();
@@ -182,11 +187,12 @@ async fn payload(house: &House, change: &Change) -> Bytes {
 struct Scripted {
     inner: Arc<FileJournal>,
     keeps_all: bool,
+    shows_nothing: bool,
 }
 
 impl Scripted {
     fn over(inner: Arc<FileJournal>) -> Self {
-        Self { inner, keeps_all: false }
+        Self { inner, keeps_all: false, shows_nothing: false }
     }
 }
 
@@ -196,6 +202,9 @@ impl Journal for Scripted {
     }
 
     fn read(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
+        if self.shows_nothing {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
+        }
         self.inner.read(after, limit)
     }
 
@@ -232,7 +241,7 @@ impl Journal for Scripted {
 async fn what_was_applied_and_not_trimmed_is_not_applied_again() {
     let house = House::new().await;
     let journal = Arc::new(house.file().await);
-    let queue = house.begin(Scripted { inner: journal.clone(), keeps_all: true }).await;
+    let queue = house.begin(Scripted { keeps_all: true, ..Scripted::over(journal.clone()) }).await;
     let mut last = Position(0);
     for value in 1..=10 {
         last = push(&queue, 1, value).await;
@@ -245,6 +254,18 @@ async fn what_was_applied_and_not_trimmed_is_not_applied_again() {
     flushed(&queue, next).await;
     assert_eq!(house.row(1).await, Some((11, 11)));
     assert_eq!(journal.depth().await.unwrap().records, 0);
+}
+
+#[tokio::test]
+async fn what_another_instance_has_applied_and_trimmed_is_known_to_be_applied() {
+    let house = House::new().await;
+    let journal = Arc::new(house.file().await);
+    // As an instance sees it that always comes too late.
+    let late = house.begin(Scripted { shows_nothing: true, ..Scripted::over(journal.clone()) }).await;
+    let _prompt = house.begin(Scripted::over(journal)).await;
+    let position = push(&late, 1, 1).await;
+    flushed(&late, position).await;
+    assert_eq!(house.row(1).await, Some((1, 1)));
 }
 
 #[tokio::test]
