@@ -21,7 +21,8 @@ impl<O: Output> Reader<'_, O> {
         let window = self.plan.state.policy().lifetime.bounded;
         let mut made_of = std::iter::once(&self.plan.key.subject).chain(&self.plan.tags);
         let is_asked = self.call.mode == Mode::Bounded && !window.is_zero();
-        let is_own = self.call.memo.as_ref().is_some_and(|memo| memo.has_written(&mut made_of));
+        let memo = self.call.memo.as_ref().or(self.call.hears.as_ref());
+        let is_own = memo.is_some_and(|memo| memo.has_written(&mut made_of));
         (is_asked && !is_own).then_some(window)
     }
 

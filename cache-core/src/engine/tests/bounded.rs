@@ -445,6 +445,20 @@ async fn a_memo_neither_keeps_it_nor_lets_a_request_see_less_than_it_has_written
     other.clear().await.unwrap();
 }
 
+/// A loader answers nobody from its caller's memo, and hears of what its request has written all the same.
+#[tokio::test]
+async fn nor_does_a_load_inside_the_request() {
+    let (world, a) = written().await;
+    let other = world.instance().mark().await.unwrap();
+    let seen = memo(async {
+        a.write(3).await.unwrap();
+        a.made_of_it().await
+    })
+    .await;
+    assert_eq!(seen, 3);
+    other.clear().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_store_that_does_not_answer_or_keeps_nothing_costs_no_more_than_the_question() {
     let (world, a) = written().await;
