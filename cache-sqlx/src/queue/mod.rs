@@ -40,19 +40,22 @@ pub struct Write<V> {
 /// Writes a batch to the database.
 ///
 /// ```no_run
-/// # #[derive(Clone, serde::Serialize, serde::Deserialize, cache_core::Cacheable)] struct Seen { id: i64, at: i64 }
 /// use cache_sqlx::{Flush, PgTx, Write};
 ///
+/// /// Writes are pairs of a user's id and when he was seen.
 /// struct LastSeen;
 ///
-/// impl Flush<Seen> for LastSeen {
-///     async fn flush(&self, tx: &mut PgTx<'_>, writes: Vec<Write<Seen>>) -> sqlx::Result<()> {
-///         let (ids, ats): (Vec<_>, Vec<_>) = writes.iter().map(|write| (write.value.id, write.value.at)).unzip();
-///         sqlx::query("UPDATE users SET seen = new.at FROM UNNEST($1::bigint[], $2::bigint[]) new (id, at) WHERE users.id = new.id")
-///             .bind(ids)
-///             .bind(ats)
-///             .execute(&mut *tx)
-///             .await?;
+/// impl Flush<(i64, i64)> for LastSeen {
+///     async fn flush(&self, tx: &mut PgTx<'_>, writes: Vec<Write<(i64, i64)>>) -> sqlx::Result<()> {
+///         let (ids, ats): (Vec<i64>, Vec<i64>) = writes.into_iter().map(|write| write.value).unzip();
+///         sqlx::query(
+///             "UPDATE users SET seen = new.at
+///              FROM UNNEST($1::bigint[], $2::bigint[]) new (id, at) WHERE users.id = new.id",
+///         )
+///         .bind(ids)
+///         .bind(ats)
+///         .execute(&mut *tx)
+///         .await?;
 ///         Ok(())
 ///     }
 /// }
