@@ -3,8 +3,9 @@
 mod body;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use cache_core::{bypass, memo, peek, refresh};
+use cache_core::{Outcome, bounded, bypass, explain, memo, peek, refresh};
 
 use self::body::{read, write};
 use crate::app::App;
@@ -21,19 +22,20 @@ type Seen = Vec<(usize, Version)>;
 /// Makes a call; `at_rest` says that the system is quiet.
 pub async fn make(app: App, op: OpId, call: Call, at_rest: bool) {
     let world = app.db.world.clone();
-    let this = Making { app, op, world, at_rest };
-    let begin = {
-        let mut state = this.world.lock();
-        state.say(|state| format!("{}: calls {call:?}", state.who(this.app.db.process, Some(op))));
+    let process = app.db.process;
+    let (window, begin) = {
+        let mut state = world.lock();
+        state.say(|state| format!("{}: calls {call:?}", state.who(process, Some(op))));
         if matches!(call, Call::Behind(_) | Call::Restore(_)) {
             state.facts.writes.entry(op).or_default().is_uncovered = true;
         }
-        state.mark_time()
+        (state.window(), state.mark_time())
     };
+    let this = Making { app, op, world, at_rest, window };
     match &call {
         Call::Asked(how, call) => this.ask(*how, call, begin).await,
         Call::Request(calls) => memo(this.request(calls)).await,
-        call if call.is_read() => this.reads(How::Plain, call, begin, read(&this.app, call).await),
+        call if call.is_read() => this.reads(How::Plain, call, begin, false, read(&this.app, call).await),
         call => drop(this.writes(call).await),
     }
 }
@@ -44,6 +46,8 @@ struct Making {
     op: OpId,
     world: Arc<World>,
     at_rest: bool,
+    /// How old it may be where it says so; the policy when it began.
+    window: Duration,
 }
 
 impl Making {
@@ -61,9 +65,14 @@ impl Making {
                 Some(peeked) => peeked.value,
                 None => return self.say(|| "sees nothing".into()),
             },
+            How::Bounded => {
+                let (result, explained) = explain(bounded(read(&self.app, call))).await;
+                let is_old = explained.calls().iter().any(|call| call.outcome == Outcome::Bounded);
+                return self.reads(how, call, begin, is_old, result);
+            }
             How::Plain | How::Memo => read(&self.app, call).await,
         };
-        self.reads(how, call, begin, result);
+        self.reads(how, call, begin, false, result);
     }
 
     /// A request that remembers what it has read. What it reads again may be as old as the first time; what it has written is
@@ -87,12 +96,13 @@ impl Making {
             if known.is_none() {
                 firsts.push((call, now));
             }
-            self.reads(How::Memo, call, begin, read(&self.app, call).await);
+            self.reads(How::Memo, call, begin, false, read(&self.app, call).await);
         }
     }
 
-    /// Notes what a read of this kind came to.
-    fn reads(&self, how: How, call: &Call, begin: At, result: Result<Seen, Failure>) {
+    /// Notes what a read of this kind came to. What answered it may have been invalidated if it is old; if not, it is judged as
+    /// a plain one, whatever it asked for.
+    fn reads(&self, how: How, call: &Call, begin: At, is_old: bool, result: Result<Seen, Failure>) {
         let seen = match result {
             Ok(seen) => seen,
             Err(error) => return self.say(|| format!("fails, {error}")),
@@ -104,7 +114,7 @@ impl Making {
         *if self.at_rest { &mut counts.rest_reads } else { &mut counts.reads } += 1;
         counts.batch_reads += u64::from(matches!(call, Call::Rows(_) | Call::Many(_)));
         match how {
-            How::Plain | How::Memo => {}
+            How::Plain | How::Memo | How::Bounded => {}
             How::Refresh => counts.refreshing_reads += 1,
             How::Peek => counts.peeks += 1,
             How::Bypass => counts.bypasses += 1,
@@ -113,7 +123,11 @@ impl Making {
         state.called.extend(ran);
         // What its loader calls is not refreshed.
         let is_loaded = how == How::Bypass || how == How::Refresh && !call.is_nested();
-        state.facts.reads.push(Read { op: self.op, begin, end, seen, at_rest: self.at_rest, is_loaded });
+        // One change of the policies may have come in between.
+        let window = self.window.max(state.window());
+        let since = is_old.then(|| state.within(window, begin));
+        let (op, at_rest) = (self.op, self.at_rest);
+        state.facts.reads.push(Read { op, begin, end, seen, at_rest, is_loaded, since });
     }
 
     /// Writes; whether it returned `Ok`.

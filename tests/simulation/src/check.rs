@@ -1,6 +1,7 @@
 //! Judges what happened in one run. Pure: no clock, no I/O. Refuses to excuse more than the fault table does: A never; B and C
 //! where the write that a read missed had lost a fence, until that write's clear was confirmed; D where such a write's writer
-//! also died before its clear. A write that nobody told the cache of counts only where something promises to show it.
+//! also died before its clear; G where B would be, had the read begun its window earlier. A write that nobody told the cache of
+//! counts only where something promises to show it.
 //!
 //! Everything that happened has a place in one order, and versions of a row grow in the order in which they became visible.
 
@@ -9,6 +10,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use crate::database::Version;
 use crate::world::OpId;
@@ -38,6 +40,8 @@ pub struct Read {
     pub at_rest: bool,
     /// Whether all of it was to be loaded after it began.
     pub is_loaded: bool,
+    /// Where the window begins within which what a write has invalidated could answer it, if that did.
+    pub since: Option<At>,
 }
 
 /// What became of a write.
@@ -86,6 +90,8 @@ pub enum Promise {
     E,
     /// What a call asks to be loaded is loaded after it began: it shows what was visible then. No fault excuses it.
     F,
+    /// What is within a window was current at a moment within it: the read may be as old as if it had begun with the window.
+    G,
     /// What a read returns was visible. No fault excuses it.
     Real,
     /// The system comes to rest. No fault excuses it.
@@ -114,6 +120,7 @@ impl fmt::Display for Violation {
             Promise::D => write!(f, "D: {missed} is what the quiet database holds"),
             Promise::E => write!(f, "E: {missed} was visible before a clear that returned before it began"),
             Promise::F => write!(f, "F: {missed} was visible before it began, and it was to load"),
+            Promise::G => write!(f, "G: {missed} had been there before its window began"),
             Promise::Real => write!(f, "Real: call {read} saw row {row} v{seen}, which was never visible"),
             Promise::Rest => f.write_str("Rest: the run does not come to its end"),
             Promise::Moves => f.write_str("Moves: calls wait although nothing is under way"),
@@ -156,6 +163,14 @@ impl Write {
     }
 }
 
+/// The first place that was taken no longer than a window before another one, by when each was taken, from the first.
+#[must_use]
+pub fn within(taken: &[Duration], window: Duration, at: At) -> At {
+    let then = usize::try_from(at).ok().and_then(|place| taken.get(place.checked_sub(1)?));
+    let begin = then.and_then(|then| then.checked_sub(window)).unwrap_or_default();
+    taken.partition_point(|then| *then < begin) as At + 1
+}
+
 /// The promises that a run broke, at most one of each kind a read.
 #[must_use]
 pub fn judge(facts: &Facts) -> Vec<Violation> {
@@ -195,6 +210,13 @@ fn judge_one(
             breaks(Promise::E, missed.version, Some(missed.op));
         }
         if by.is_uncovered {
+            continue;
+        }
+        if let Some(since) = read.since {
+            let is_due = by.returned.is_some_and(|at| at < since) || !by.excuses(since, read.end);
+            if missed.at < since && is_due {
+                breaks(Promise::G, missed.version, Some(missed.op));
+            }
             continue;
         }
         if by.returned.is_some_and(|at| at < read.begin) {

@@ -64,6 +64,8 @@ counts! {
     peeks,
     /// Reads past the cache.
     bypasses,
+    /// Reads answered by what a write had invalidated.
+    bounded_reads,
     /// Reads answered by their request's memory.
     memoized,
     /// Times that all policies were changed while calls ran.

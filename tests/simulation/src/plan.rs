@@ -53,6 +53,24 @@ pub enum How {
     Peek,
     Bypass,
     Memo,
+    Bounded,
+}
+
+impl How {
+    pub const ALL: [Self; 6] =
+        [Self::Plain, Self::Refresh, Self::Peek, Self::Bypass, Self::Memo, Self::Bounded];
+
+    /// What a call asks for, by name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "a plain call",
+            Self::Refresh => "refresh(…)",
+            Self::Peek => "peek(…)",
+            Self::Bypass => "bypass(…)",
+            Self::Memo => "memo(…)",
+            Self::Bounded => "bounded(…)",
+        }
+    }
 }
 
 /// How a savepoint ends.

@@ -71,21 +71,6 @@ impl Function {
     }
 }
 
-impl How {
-    pub const ALL: [Self; 5] = [Self::Plain, Self::Refresh, Self::Peek, Self::Bypass, Self::Memo];
-
-    /// What a call asks for, by name.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "a plain call",
-            Self::Refresh => "refresh(…)",
-            Self::Peek => "peek(…)",
-            Self::Bypass => "bypass(…)",
-            Self::Memo => "memo(…)",
-        }
-    }
-}
-
 /// A drawn value of each option, by its place in the table of that option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Choice([usize; Choice::OPTIONS]);
@@ -106,6 +91,8 @@ const WHILE_REVALIDATE: [(&str, Option<Duration>); 3] = [
     ("stale_while_revalidate 5ms", Some(ms(5))),
     ("stale_while_revalidate 10m", Some(LONG)),
 ];
+const BOUNDED: [(&str, Option<Duration>); 3] =
+    [("no bounded", None), ("bounded 6ms", Some(ms(6))), ("bounded 10m", Some(LONG))];
 const IF_ERROR: [(&str, Option<Duration>); 3] =
     [("no stale_if_error", None), ("stale_if_error 9ms", Some(ms(9))), ("stale_if_error 10m", Some(LONG))];
 const ON_WAIT: [(&str, Option<OnWait>); 5] = [
@@ -123,7 +110,7 @@ const TAGS: [&str; 2] = ["no tags from the value", "tags from the value"];
 const REFRESH: [&str; 2] = ["refresh inline", "refresh background"];
 
 impl Choice {
-    const OPTIONS: usize = 9;
+    const OPTIONS: usize = 10;
     const SIZES: [usize; Self::OPTIONS] = [
         TTLS.len(),
         NEGATIVE_TTLS.len(),
@@ -134,6 +121,7 @@ impl Choice {
         IF_ERROR.len(),
         ON_WAIT.len(),
         SOFT.len(),
+        BOUNDED.len(),
     ];
 
     /// Some options that go together, each as likely as any other.
@@ -150,7 +138,7 @@ impl Choice {
     pub fn draw_failing(rng: &mut fastrand::Rng) -> Self {
         loop {
             let choice = Self::draw(rng);
-            let [ttl, _, _, stampede, _, revalidate, error, wait, soft] = choice.0;
+            let [ttl, _, _, stampede, _, revalidate, error, wait, soft, _] = choice.0;
             let waits = STAMPEDES[stampede].1.sharing != Sharing::Nobody
                 && matches!(ON_WAIT[wait].1, None | Some(OnWait::Wait(_)));
             if TTLS[ttl].1 < LONG && waits && [revalidate, soft] == [0, 0] && IF_ERROR[error].1 == Some(LONG)
@@ -173,12 +161,18 @@ impl Choice {
         (0..count).map(nth).filter(Self::is_sound)
     }
 
+    /// For how long after a write its old value may answer a call that says so.
+    pub fn window(&self) -> Duration {
+        let [.., bounded] = self.0;
+        BOUNDED[bounded].1.unwrap_or_default()
+    }
+
     fn is_sound(&self) -> bool {
         self.overrides(true).mistakes().is_empty()
     }
 
     fn overrides(&self, is_background: bool) -> Overrides {
-        let [ttl, negative, jitter, stampede, ahead, revalidate, error, wait, soft] = self.0;
+        let [ttl, negative, jitter, stampede, ahead, revalidate, error, wait, soft, bounded] = self.0;
         Overrides {
             ttl: Some(TTLS[ttl].1),
             negative_ttl: Some(NEGATIVE_TTLS[negative].1),
@@ -186,7 +180,7 @@ impl Choice {
             stampede: Some(STAMPEDES[stampede].1),
             refresh_ahead: AHEADS[ahead].1,
             stale_while_revalidate: WHILE_REVALIDATE[revalidate].1,
-            bounded: None,
+            bounded: BOUNDED[bounded].1,
             stale_if_error: IF_ERROR[error].1,
             on_wait: ON_WAIT[wait].1,
             soft_timeout: SOFT[soft].1.filter(|_| is_background),
@@ -196,7 +190,7 @@ impl Choice {
 
     /// What a call of this function runs under, by name. An option that does nothing there is not named.
     fn names(&self, function: Function) -> Vec<&'static str> {
-        let [ttl, negative, jitter, stampede, ahead, revalidate, error, wait, soft] = self.0;
+        let [ttl, negative, jitter, stampede, ahead, revalidate, error, wait, soft, bounded] = self.0;
         let mut names = vec![
             TTLS[ttl].0,
             JITTERS[jitter].0,
@@ -205,6 +199,7 @@ impl Choice {
             WHILE_REVALIDATE[revalidate].0,
             IF_ERROR[error].0,
             ON_WAIT[wait].0,
+            BOUNDED[bounded].0,
             HARD[usize::from(function.has_hard_timeout())],
             REFRESH[usize::from(function.is_background())],
             KEYS[usize::from(function.is_batch())],
@@ -273,7 +268,7 @@ mod tests {
     #[test]
     fn two_values_that_never_meet_contradict_each_other() {
         let possible = Pairs::possible();
-        let options: [Vec<&str>; 14] = [
+        let options: [Vec<&str>; 15] = [
             TTLS.map(|it| it.0).to_vec(),
             NEGATIVE_TTLS.map(|it| it.0).to_vec(),
             JITTERS.map(|it| it.0).to_vec(),
@@ -283,6 +278,7 @@ mod tests {
             IF_ERROR.map(|it| it.0).to_vec(),
             ON_WAIT.map(|it| it.0).to_vec(),
             SOFT.map(|it| it.0).to_vec(),
+            BOUNDED.map(|it| it.0).to_vec(),
             HARD.to_vec(),
             REFRESH.to_vec(),
             KEYS.to_vec(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use cache_core::subject::{Epoch, WriterId};
 use cache_core::time::{Clock, StoreTime};
 
-use crate::check::{At, Facts, Visible};
+use crate::check::{At, Facts, Visible, within};
 use crate::counts::Counts;
 use crate::database::Database;
 use crate::dataset::Dataset;
@@ -71,7 +71,8 @@ pub struct State {
     pub messages: Vec<Message>,
     calls: BTreeMap<CallId, Call>,
     last: u64,
-    order: At,
+    /// When each place in the order of events was taken.
+    order: Vec<Duration>,
     pub processes: Vec<Process>,
     pub master: Dataset,
     /// A copy of the master from some time ago: what a replica or a disk holds.
@@ -138,7 +139,7 @@ impl World {
             messages: Vec::new(),
             calls: BTreeMap::new(),
             last: 0,
-            order: 0,
+            order: Vec::new(),
             processes: Vec::new(),
             replica: data.clone(),
             master: data,
@@ -182,8 +183,18 @@ impl World {
 impl State {
     /// The next place in the order of events.
     pub fn mark_time(&mut self) -> At {
-        self.order += 1;
-        self.order
+        self.order.push(self.now);
+        self.order.len() as At
+    }
+
+    /// The first place that was taken no longer than this before another one.
+    pub fn within(&self, window: Duration, at: At) -> At {
+        within(&self.order, window, at)
+    }
+
+    /// For how long after a write its old value may answer now, where a call says so.
+    pub fn window(&self) -> Duration {
+        self.choice.map_or(Duration::ZERO, |choice| choice.window())
     }
 
     fn next_id(&mut self) -> u64 {

@@ -15,7 +15,7 @@ fn facts(write: Write, read: Read) -> Facts {
 }
 
 fn read(begin: At, end: At, version: Version) -> Read {
-    Read { op: READ, begin, end, seen: vec![(0, version)], at_rest: false, is_loaded: false }
+    Read { op: READ, begin, end, seen: vec![(0, version)], at_rest: false, is_loaded: false, since: None }
 }
 
 fn broken(facts: &Facts) -> Vec<Promise> {
@@ -134,4 +134,60 @@ fn what_is_to_be_loaded_shows_what_was_visible_when_it_was_asked_for() {
     assert_eq!(broken(&facts), [Promise::F]);
     facts.reads[0].begin = 9;
     assert_eq!(broken(&facts), []);
+}
+
+#[test]
+fn what_is_within_a_window_was_current_in_it() {
+    let within = |since, begin, version| Read { since: Some(since), ..read(begin, 50, version) };
+    assert_eq!(broken(&facts(RETURNED, within(10, 40, 1))), [], "invalidated when the window began");
+    assert_eq!(broken(&facts(RETURNED, within(11, 40, 1))), [Promise::G]);
+    assert_eq!(broken(&facts(RETURNED, within(11, 40, 2))), []);
+    assert_eq!(broken(&facts(IN_FLIGHT, within(11, 40, 1))), [Promise::G], "visible is enough");
+    assert_eq!(broken(&facts(UNCOVERED, within(11, 40, 1))), [], "nobody told the cache of it");
+    assert_eq!(broken(&facts(IN_FLIGHT, within(1, 9, 2))), [], "returned when it was visible");
+    assert_eq!(broken(&facts(IN_FLIGHT, within(11, 40, 7))), [Promise::Real]);
+}
+
+#[test]
+fn a_lost_fence_excuses_a_window_that_begins_before_its_clear() {
+    let within = |since| Read { since: Some(since), ..read(40, 50, 1) };
+    let cleared = Write { cleared: Some(19), ..LOST };
+    assert_eq!(broken(&facts(cleared, within(18))), []);
+    assert_eq!(broken(&facts(cleared, within(20))), [Promise::G]);
+    let returned = Write { returned: Some(20), cleared: Some(30), ..LOST };
+    assert_eq!(broken(&facts(returned, within(20))), []);
+    assert_eq!(broken(&facts(returned, within(21))), [Promise::G], "it had returned");
+}
+
+#[test]
+fn a_window_excuses_nobody_else_and_nothing_but_covered_writes() {
+    let old = Read { since: Some(1), ..read(41, 50, 1) };
+    let mut facts = facts(RETURNED, old.clone());
+    facts.reads.push(read(41, 50, 1));
+    assert_eq!(broken(&facts), [Promise::A, Promise::B], "the plain read");
+    facts.reads = vec![old];
+    facts.clears = vec![Clear { begin: 30, end: 40 }];
+    assert_eq!(broken(&facts), [Promise::E]);
+}
+
+#[test]
+fn each_row_of_a_value_within_a_window_is_judged() {
+    let mut facts = facts(RETURNED, Read { since: Some(21), ..read(40, 50, 2) });
+    facts.visible.push(Visible { row: 1, version: 1, op: 0, at: 0 });
+    facts.visible.push(Visible { row: 1, version: 2, op: WRITE, at: 10 });
+    facts.reads[0].seen = vec![(0, 2), (1, 1)];
+    assert_eq!(broken(&facts), [Promise::G]);
+}
+
+#[test]
+fn a_window_begins_with_the_first_place_that_is_not_too_old() {
+    // The places 1 to 5.
+    let taken = [0, 3, 3, 9, 10].map(Duration::from_millis);
+    let within = |window, at| within(&taken, Duration::from_millis(window), at);
+    assert_eq!(within(7, 5), 2, "what happened just then counts");
+    assert_eq!(within(6, 5), 4);
+    assert_eq!(within(6, 4), 2);
+    assert_eq!(within(0, 5), 5);
+    assert_eq!(within(0, 3), 2, "places of one moment cannot be told apart");
+    assert_eq!(within(11, 5), 1, "longer than the run");
 }

@@ -29,6 +29,7 @@ impl Driver {
             counts.failed_loads += reads.load_errors;
             counts.learned_tags += reads.tags_learned;
             counts.circles += reads.circles;
+            counts.bounded_reads += reads.bounded;
             counts.memoized += reads.memoized;
             counts.unkept += reads.unkept;
             counts.background_loads += ["row:<id>", "list", "story:<id>"]

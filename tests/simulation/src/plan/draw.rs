@@ -81,6 +81,9 @@ pub(super) fn call(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
     }
 }
 
+/// What a read may ask for, each as often as it stands here.
+const ASKED: [How; 6] = [How::Refresh, How::Refresh, How::Peek, How::Bypass, How::Bounded, How::Bounded];
+
 /// A call of this kind of work that may ask for something.
 pub(super) fn special(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
     let plain = call(rng, shape, rows);
@@ -88,7 +91,7 @@ pub(super) fn special(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Cal
         0 => Call::Behind(rng.usize(..rows)),
         1 | 2 => request(rng, shape, rows),
         3..6 if plain.is_read() => {
-            let how = [How::Refresh, How::Refresh, How::Peek, How::Bypass][rng.usize(..4)];
+            let how = ASKED[rng.usize(..ASKED.len())];
             Call::Asked(how, Box::new(plain))
         }
         _ => plain,
