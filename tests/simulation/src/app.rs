@@ -1,11 +1,11 @@
 //! The application of the simulated instances: annotated functions as a user writes them. Refuses nothing.
 //!
-//! `row`, `soon`, `list`, `card` and the batches do what the seed draws ([`crate::variety`]); `early` and `page` are always the same.
+//! `row`, `soon`, `list`, `card` and the batches do what the seed draws ([`crate::variety`]); `early`, `page` and `badge` are always the same.
 
 use std::collections::HashMap;
 
 use cache_core::store::BoxFuture;
-use cache_core::{Cache, Cacheable, cached, invalidates, writes_through};
+use cache_core::{Cache, Cacheable, bounded, cached, invalidates, writes_through};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Db, Failure, SimTx};
@@ -70,7 +70,7 @@ impl Story {
     }
 }
 
-/// A value made by functions that call each other.
+/// A value made by functions that call each other, or of one that may be old.
 #[derive(Clone, Debug, Serialize, Deserialize, Cacheable)]
 pub struct Turn {
     /// What a reader of it saw.
@@ -206,6 +206,13 @@ impl App {
         Ok(Page { listed: listed.iter().map(Row::seen).collect(), first: seen(id, first.as_ref()) })
     }
 
+    /// Made of a row that may be as old as its policy says.
+    #[cached(key = "badge:<id>", ttl = "10m")]
+    pub async fn badge(&self, id: usize) -> Result<Turn, Failure> {
+        let row = bounded(self.row(id)).await?;
+        Ok(Turn { seen: vec![seen(id, row.as_ref())] })
+    }
+
     /// Writes a row in somebody's transaction.
     #[invalidates(key = "row:<id>", key = "early:<id>", key = "soon:<id>", key = "card:<id>", tag = "rows", within = tx)]
     pub async fn bump(&self, tx: &mut SimTx, id: usize) -> Result<(), Failure> {
@@ -223,6 +230,13 @@ impl App {
     /// Writes a row in a transaction of its own, for the two that call each other.
     #[invalidates(keys = ["row:<id>", "left:<id>", "right:<id>"], begin = self.db)]
     pub async fn swing(&self, tx: &mut SimTx, id: usize) -> Result<(), Failure> {
+        tx.write(id).await?;
+        Ok(())
+    }
+
+    /// Writes a row in a transaction of its own, for what is made of it.
+    #[invalidates(keys = ["row:<id>", "soon:<id>", "badge:<id>"], tag = "rows", begin = self.db)]
+    pub async fn pin(&self, tx: &mut SimTx, id: usize) -> Result<(), Failure> {
         tx.write(id).await?;
         Ok(())
     }

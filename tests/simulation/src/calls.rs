@@ -35,7 +35,7 @@ pub async fn make(app: App, op: OpId, call: Call, at_rest: bool) {
     match &call {
         Call::Asked(how, call) => this.ask(*how, call, begin).await,
         Call::Request(calls) => memo(this.request(calls)).await,
-        call if call.is_read() => this.reads(How::Plain, call, begin, false, read(&this.app, call).await),
+        call if call.is_read() => this.plain(How::Plain, call, begin).await,
         call => drop(this.writes(call).await),
     }
 }
@@ -59,20 +59,35 @@ impl Making {
 
     async fn ask(&self, how: How, call: &Call, begin: At) {
         let result = match how {
-            How::Refresh => refresh(read(&self.app, call)).await,
+            How::Refresh => {
+                let result = refresh(read(&self.app, call)).await;
+                return self.reads(how, call, begin, matches!(call, Call::Badge(_)), result);
+            }
             How::Bypass => bypass(read(&self.app, call)).await,
             How::Peek => match peek(read(&self.app, call)).await {
                 Some(peeked) => peeked.value,
                 None => return self.say(|| "sees nothing".into()),
             },
-            How::Bounded => {
-                let (result, explained) = explain(bounded(read(&self.app, call))).await;
-                let is_old = explained.calls().iter().any(|call| call.outcome == Outcome::Bounded);
-                return self.reads(how, call, begin, is_old, result);
-            }
-            How::Plain | How::Memo => read(&self.app, call).await,
+            How::Plain | How::Memo | How::Bounded => return self.plain(how, call, begin).await,
         };
         self.reads(how, call, begin, false, result);
+    }
+
+    /// Reads through the cache, and looks at who answered. What is made of an old value is as old if this call made it, or its
+    /// request remembers that; an entry is not.
+    async fn plain(&self, how: How, call: &Call, begin: At) {
+        let read = read(&self.app, call);
+        let (result, explained) = match how {
+            How::Bounded => explain(bounded(read)).await,
+            _ => explain(read).await,
+        };
+        let is_made = matches!(call, Call::Badge(_));
+        let is_old = explained.calls().iter().any(|call| match call.outcome {
+            Outcome::Bounded => how == How::Bounded,
+            Outcome::Loaded | Outcome::Memo => is_made,
+            _ => false,
+        });
+        self.reads(how, call, begin, is_old, result);
     }
 
     /// A request that remembers what it has read. What it reads again may be as old as the first time; what it has written is
@@ -96,7 +111,7 @@ impl Making {
             if known.is_none() {
                 firsts.push((call, now));
             }
-            self.reads(How::Memo, call, begin, false, read(&self.app, call).await);
+            self.plain(How::Memo, call, begin).await;
         }
     }
 

@@ -1,6 +1,8 @@
 //! What one server holds: the seam's commands, one subject at a time, on values that can be copied, lost and brought back. Refuses
 //! to know about time, connections and other servers.
 
+mod aside;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use cache_core::subject::{EntryKey, Epoch, Generation, Kind, Subject, TagStamp, 
 use cache_core::time::StoreTime;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use self::aside::Dropped;
 use crate::rules::StoreRule;
 
 /// So long after a clear of a namespace nobody is told its old epoch any more.
@@ -55,14 +58,6 @@ struct Slot {
     /// The longest time that one of the values asks to be kept aside for.
     window: Duration,
     aside: Option<Dropped>,
-}
-
-/// What a mark has dropped: no entries any more.
-#[derive(Clone, Debug)]
-struct Dropped {
-    values: BTreeMap<u64, (Bytes, StoreTime)>,
-    since: StoreTime,
-    until: StoreTime,
 }
 
 #[derive(Clone, Debug)]
@@ -131,11 +126,9 @@ impl Dataset {
 
     /// What the last mark that dropped something has kept of an entry.
     pub fn aside(&self, entry: &EntryKey, asker: Asker) -> Option<Aside> {
-        let now = asker.now;
-        let dropped = self.slots.get(&entry.subject)?.aside.as_ref().filter(|dropped| dropped.until > now)?;
-        let (blob, _) = dropped.values.get(&entry.field)?;
-        let (epoch, since) = (self.epoch_of(&entry.subject, asker), dropped.since);
-        Some(Aside { epoch, now, since, blob: blob.clone() })
+        let (now, dropped) = (asker.now, self.slots.get(&entry.subject)?.aside.as_ref()?);
+        let (blob, since) = dropped.get(entry.field, now, self.breaks()(StoreRule::AsideAges))?;
+        Some(Aside { epoch: self.epoch_of(&entry.subject, asker), now, since, blob })
     }
 
     /// A tag's generation as it stands.
@@ -268,7 +261,10 @@ impl Dataset {
         if !lacks(StoreRule::MarkDropsEntries) {
             let (values, window) = (std::mem::take(&mut slot.values), std::mem::take(&mut slot.window));
             if !values.is_empty() && !window.is_zero() {
-                slot.aside = Some(Dropped { values, since: now, until: now.after(window) });
+                slot.aside = Some(Dropped::new(values, now, window));
+            } else if let Some(dropped) = slot.aside.as_mut().filter(|_| lacks(StoreRule::AsideKeepsItsTime))
+            {
+                dropped.begin_again(now);
             }
         }
         if !lacks(StoreRule::MarkVoidsLeases) {

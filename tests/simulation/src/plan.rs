@@ -24,6 +24,8 @@ pub enum Call {
     Right(usize),
     Card(usize),
     Page(usize),
+    /// Made of a row that may be old, if it is loaded.
+    Badge(usize),
     /// One transaction over these rows. A savepoint is set before the second and then released, or rolled back.
     Bump {
         rows: Vec<usize>,
@@ -33,6 +35,8 @@ pub enum Call {
     Revise(usize),
     /// One transaction over this row, for the two that call each other.
     Swing(usize),
+    /// One transaction over this row, for what is made of it.
+    Pin(usize),
     Install(usize),
     Alone(usize),
     /// A write that nobody tells the cache of.
@@ -97,6 +101,7 @@ impl Call {
                 | Self::Right(_)
                 | Self::Card(_)
                 | Self::Page(_)
+                | Self::Badge(_)
         )
     }
 
@@ -114,8 +119,8 @@ impl Call {
     pub fn written(&self) -> Vec<usize> {
         match self {
             Self::Bump { rows, .. } => rows.clone(),
-            Self::Revise(row) | Self::Swing(row) | Self::Install(row) => vec![*row],
-            Self::Alone(row) | Self::Restore(row) => vec![*row],
+            Self::Revise(row) | Self::Swing(row) | Self::Pin(row) => vec![*row],
+            Self::Install(row) | Self::Alone(row) | Self::Restore(row) => vec![*row],
             Self::Request(calls) => calls.iter().flat_map(Self::written).collect(),
             _ => Vec::new(),
         }
@@ -125,7 +130,7 @@ impl Call {
     pub fn looks_at(&self, row: usize) -> bool {
         match self {
             Self::Row(id) | Self::Early(id) | Self::Soon(id) | Self::Card(id) => *id == row,
-            Self::Left(id) | Self::Right(id) => *id == row,
+            Self::Left(id) | Self::Right(id) | Self::Badge(id) => *id == row,
             Self::Rows(ids) | Self::Many(ids) => ids.contains(&row),
             other => other.is_read(),
         }
@@ -142,7 +147,7 @@ impl Call {
 
     /// Whether its loader calls cached functions.
     pub fn is_nested(&self) -> bool {
-        matches!(self, Self::Card(_) | Self::Page(_) | Self::Left(_) | Self::Right(_))
+        matches!(self, Self::Card(_) | Self::Page(_) | Self::Left(_) | Self::Right(_) | Self::Badge(_))
     }
 }
 
@@ -175,6 +180,8 @@ enum Shape {
     Anew,
     /// Lifetimes that end, and loads that fail or take long.
     Lapsing,
+    /// Values that are made of old ones.
+    Made,
     /// Loads that fail while a value stands whose lifetime is over.
     Failing,
 }
@@ -215,12 +222,12 @@ pub struct Plan {
 }
 
 /// Each as often as it stands here: those more often that find what is rare.
-const SHAPES: [Shape; 34] = {
+const SHAPES: [Shape; 36] = {
     use Shape::*;
     [
         Anew, Heirs, Heirs, Heirs, Lagging, Lagging, Unfenced, Unfenced, Unfenced, Lapsing, Lapsing, Lapsing,
         Lapsing, Failing, Failing, Batches, Batches, Told, Told, Cleared, Cleared, Circles, Hot, Hot, Tagged,
-        Tagged, Nested, Nested, Early, Early, Through, Savepoints, Alone, Mixed,
+        Tagged, Nested, Nested, Early, Early, Through, Savepoints, Alone, Mixed, Made, Made,
     ]
 };
 
@@ -234,7 +241,7 @@ impl Plan {
         // One fault at the worst moment, and nothing else that would hide what it does.
         let is_focused = matches!(shape, Shape::Heirs | Shape::Lagging | Shape::Unfenced);
         let is_varied = match shape {
-            Shape::Lapsing | Shape::Failing => true,
+            Shape::Lapsing | Shape::Failing | Shape::Made => true,
             _ if is_focused => rng.u8(..8) == 0,
             _ => rng.bool(),
         };

@@ -24,6 +24,10 @@ pub enum StoreRule {
     GenerationsAreNew,
     /// A written value is installed only by a writer who was alone.
     PutsNeedSolo,
+    /// What a mark has dropped is kept for its window, and grows older meanwhile.
+    AsideAges,
+    /// A mark that drops nothing leaves the time of what an earlier one has dropped.
+    AsideKeepsItsTime,
 }
 
 /// Something taken out of the protocol.
@@ -95,6 +99,13 @@ pub const MUTATIONS: &[Mutation] = &[
         &[Store(StoreRule::PutsNeedSolo)],
         4_000,
     ),
+    rule("aside-ages", "what a mark has dropped never grows old", &[Store(StoreRule::AsideAges)], 4_000),
+    rule(
+        "aside-keeps-its-time",
+        "the window begins anew with every mark",
+        &[Store(StoreRule::AsideKeepsItsTime)],
+        4_000,
+    ),
     rule("sealed-flights", "plain single-flight", &[Engine(Rule::SealedFlights)], 4_000),
     rule("seal-before-fill", "seal after the FILL instead of before", &[Engine(Rule::SealBeforeFill)], 4_000),
     rule("join-stored", "join after an invalidation", &[Engine(Rule::JoinStored)], 4_000),
@@ -149,6 +160,12 @@ pub const MUTATIONS: &[Mutation] = &[
         "loaders-never-launder",
         "loaders are answered by their caller's memo",
         &[Engine(Rule::LoadersNeverLaunder)],
+        4_000,
+    ),
+    rule(
+        "invalidated-taints",
+        "a value that an invalidated one went into is stored",
+        &[Engine(Rule::InvalidatedTaints)],
         4_000,
     ),
     rule("no-circles", "loads wait for loads that wait for them", &[Engine(Rule::NoCircles)], 4_000),

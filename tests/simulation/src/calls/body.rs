@@ -30,6 +30,7 @@ pub(super) async fn read(app: &App, call: &Call) -> Result<Seen, Failure> {
         Call::Left(id) => app.left(id, DEEP).await?.seen,
         Call::Right(id) => app.right(id, DEEP).await?.seen,
         Call::Card(id) => app.card(id).await?.seen(),
+        Call::Badge(id) => app.badge(id).await?.seen,
         Call::Page(id) => app.page(id).await?.seen(),
         _ => Vec::new(),
     })
@@ -45,6 +46,7 @@ pub(super) async fn write(app: &App, call: &Call) -> Result<(), Failure> {
         Call::Bump { rows, savepoint } => bump(app, rows, *savepoint).await,
         Call::Revise(id) => app.revise(*id).await,
         Call::Swing(id) => app.swing(*id).await,
+        Call::Pin(id) => app.pin(*id).await,
         Call::Install(id) => app.install(*id).await.map(drop),
         Call::Alone(id) => app.alone(*id).await,
         Call::Behind(id) => Ok(app.db.write_alone(*id).await.map(drop)?),

@@ -62,6 +62,19 @@ pub(super) fn call(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
         (Shape::Anew, 0..5) => Call::Asked(How::Refresh, Box::new(Call::Row(row))),
         (Shape::Anew, 5..8) => Call::Behind(row),
         (Shape::Anew, 8) => Call::Row(row),
+        (Shape::Made, 0..3) => Call::Badge(row),
+        (Shape::Made, 3..6) => {
+            let read = match rng.u8(..8) {
+                0..4 => Call::Row(row),
+                4 => Call::Soon(row),
+                5 => Call::List,
+                6 => Call::Rows(some(rng, rows)),
+                _ => Call::Many(some(rng, rows)),
+            };
+            Call::Asked(How::Bounded, Box::new(read))
+        }
+        (Shape::Made, 6) => Call::Row(row),
+        (Shape::Made, _) => Call::Pin(row),
         (Shape::Failing, 0..6) => Call::Soon(row),
         (Shape::Failing, 6) => Call::Row(row),
         (Shape::Mixed, 0) => Call::Row(row),
@@ -106,7 +119,11 @@ fn request(rng: &mut fastrand::Rng, shape: Shape, rows: usize) -> Call {
     let may_be_inside = |call: &&Call| {
         matches!(
             call,
-            Call::Bump { savepoint: None, .. } | Call::Revise(_) | Call::Swing(_) | Call::Install(_)
+            Call::Bump { savepoint: None, .. }
+                | Call::Revise(_)
+                | Call::Swing(_)
+                | Call::Pin(_)
+                | Call::Install(_)
         )
     };
     if let Some(write) = drawn.iter().find(may_be_inside) {
