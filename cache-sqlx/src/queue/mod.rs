@@ -160,7 +160,15 @@ impl<V: Cacheable> Queue<V> {
     /// [`QueueErrorKind`] says what became of the write.
     pub async fn push(&self, key: &str, value: &V) -> Result<Position, QueueError> {
         let payload = payload::encode(value).map_err(QueueError::not_queued)?;
+        let applied = *self.shared.applied.borrow();
         let position = self.shared.journal.append(key, payload).await?;
+        if position <= applied {
+            let journal = self.shared.journal.describe();
+            return Err(QueueError::not_queued(format!(
+                "{journal} is older than the database, which has applied a later state of it, and would pass over this write: restore \
+                 that state, or begin another journal"
+            )));
+        }
         self.shared.queued(position);
         Ok(position)
     }

@@ -311,6 +311,30 @@ async fn a_table_that_is_missing_is_nobody_s_data_and_everything_waits_for_it() 
 }
 
 #[tokio::test]
+async fn a_journal_that_is_older_than_the_database_acknowledges_nothing() {
+    let house = House::new().await;
+    house.file().await.close().await;
+    let mut file = std::fs::read_dir(house.folder.path()).unwrap().map(|file| file.unwrap().path());
+    let file = file.find(|file| file.extension().is_some()).unwrap();
+    let backup = std::fs::read(&file).unwrap();
+    let journal = Arc::new(house.file().await);
+    let queue = house.begin(journal.clone()).await;
+    let last = push(&queue, 1, 1).await;
+    flushed(&queue, last).await;
+    drop(queue);
+    while Arc::strong_count(&journal) > 1 {
+        tokio::task::yield_now().await;
+    }
+    Arc::into_inner(journal).unwrap().close().await;
+    std::fs::write(&file, backup).unwrap();
+    let queue = house.begin(house.file().await).await;
+    flushed(&queue, last).await;
+    let error = queue.push("row:1", &Change { id: 1, last: 2, add: 1 }).await.unwrap_err();
+    assert_eq!(error.kind(), QueueErrorKind::NotQueued);
+    assert!(error.to_string().contains("is older than the database"), "{error}");
+}
+
+#[tokio::test]
 async fn a_full_queue_says_so_and_nothing_is_queued() {
     let house = House::new().await;
     house.pool.execute("ALTER TABLE rows RENAME TO elsewhere").await.unwrap();

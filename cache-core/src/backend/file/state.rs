@@ -51,6 +51,8 @@ struct State {
     /// In order; the last one is appended to.
     segments: VecDeque<Segment>,
     next: u64,
+    /// Sequence of the last record that is synced. Nobody reads beyond: the database would be told of what the host's end may take.
+    synced: u64,
     /// Sequence of the last record that need not be kept.
     trimmed: u64,
     synced_at: Duration,
@@ -67,7 +69,8 @@ impl Shared {
         next: u64,
     ) -> Self {
         let trimmed = segments.front().map_or(0, |segment| segment.first - 1);
-        let state = State { segments, next, trimmed, synced_at: Duration::ZERO, cursor: None };
+        let synced = next - 1;
+        let state = State { segments, next, synced, trimmed, synced_at: Duration::ZERO, cursor: None };
         Self { folder, id, limits, state: Mutex::new(state), last: watch::Sender::new(next - 1) }
     }
 
@@ -98,14 +101,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Records were appended, and may be read.
+    /// Records were appended.
     pub(super) fn grew(&self, records: u64, bytes: u64) {
         let mut state = self.state();
         state.next += records;
         if let Some(segment) = state.segments.back_mut() {
             segment.bytes += bytes;
         }
-        self.last.send_replace(state.next - 1);
     }
 
     /// A file was begun.
@@ -113,8 +115,11 @@ impl Shared {
         self.state().segments.push_back(Segment { first, bytes: HEADER });
     }
 
+    /// All that was appended is on the disk, and may be read.
     pub(super) fn synced(&self, at: Duration) {
-        self.state().synced_at = at;
+        let mut state = self.state();
+        (state.synced, state.synced_at) = (state.next - 1, at);
+        self.last.send_replace(state.synced);
     }
 
     pub(super) fn synced_at(&self) -> Duration {
@@ -132,7 +137,7 @@ impl Shared {
     pub(super) fn from(&self, sequence: u64) -> (Vec<Segment>, u64) {
         let state = self.state();
         let before = state.segments.iter().filter(|segment| segment.first <= sequence).count();
-        (state.segments.iter().skip(before.saturating_sub(1)).copied().collect(), state.next - 1)
+        (state.segments.iter().skip(before.saturating_sub(1)).copied().collect(), state.synced)
     }
 
     pub(super) fn cursor(&self) -> Option<Cursor> {

@@ -65,6 +65,23 @@ async fn reads_go_on_where_the_last_one_ended_and_anywhere_else() {
     }
 }
 
+/// Else the database could be told of a record that the sudden end of the host takes from the journal, and the next ones, in its
+/// place, would pass for applied.
+#[tokio::test]
+async fn what_is_not_synced_is_not_read() {
+    let folder = TempDir::new().unwrap();
+    let rarely = Fsync::Interval(Duration::from_secs(3_600));
+    let journal = FileJournal::builder(folder.path()).fsync(rarely).open().await.unwrap();
+    append(&journal, "k", "1").await.unwrap();
+    assert_eq!(values(&journal, 0).await, []);
+    journal.close().await;
+    let often = Fsync::Interval(Duration::from_millis(1));
+    let journal = FileJournal::builder(folder.path()).fsync(often).open().await.unwrap();
+    append(&journal, "k", "2").await.unwrap();
+    journal.grown(Position(1)).await;
+    assert_eq!(values(&journal, 0).await, numbers(1..=2));
+}
+
 #[tokio::test]
 async fn records_carry_key_and_time() {
     let folder = TempDir::new().unwrap();

@@ -179,6 +179,9 @@ impl Writer {
             self.is_dirty = false;
         }
         self.shared.grew(taken.len() as u64, bytes.len() as u64);
+        if !self.is_dirty {
+            self.shared.synced(self.clock.monotonic());
+        }
         for (at, answer) in taken.into_iter().enumerate() {
             drop(answer.send(Ok(Position((first + at as u64).into()))));
         }
