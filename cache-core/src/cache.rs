@@ -114,6 +114,40 @@ impl Cache {
         self.0.healing.add(healer);
     }
 
+    /// Tells readers whom to ask how far a journal is applied. Queues of cache-sqlx do this by themselves; so does
+    /// `cache_sqlx::heal`, for a process that only reads.
+    pub fn applied_by(&self, applied: Arc<dyn crate::journal::Applied>) {
+        self.0.settling.add(applied);
+    }
+
+    /// Covered writes to groups of things that this queue changes wait until it is drained. For authors of queues.
+    pub fn drained_by(&self, queue: std::sync::Weak<dyn crate::journal::Drains>) {
+        self.0.queues.add(queue);
+    }
+
+    /// Shows queued writes to all readers of their subjects, until they are settled: for authors of queues. The journal must have them
+    /// first.
+    ///
+    /// # Errors
+    /// What the store says; then readers may or may not see them before they are flushed.
+    pub async fn pend(&self, writes: &[crate::store::PendRequest<'_>]) -> Result<(), StoreError> {
+        self.0.pend(writes).await
+    }
+
+    /// Takes back what is shown of these subjects, and what was stored of them: the database has all writes of a journal up to a
+    /// position. For authors of queues.
+    ///
+    /// # Errors
+    /// What the store says; then it has to be asked again.
+    pub async fn settle(
+        &self,
+        subjects: &[crate::subject::Subject],
+        journal: crate::subject::JournalId,
+        position: crate::subject::Position,
+    ) -> Result<(), StoreError> {
+        self.0.settle(subjects, journal, position).await
+    }
+
     /// The version of what a tag or `version_of` names, as a token for others: an `ETag`, a cache key of theirs. `name` is the
     /// template with its arguments put in, such as `catalog` or `catalog:7`; what stands between two `:` is escaped as an argument is.
     /// Ask before reading what it is the version of.
@@ -145,7 +179,7 @@ impl Cache {
     /// An empty recording for a transaction that is about to begin. For authors of scopes such as `cache_sqlx::CacheTx`.
     #[must_use]
     pub fn recording(&self) -> Recording {
-        let recording = Recording::new(self.0.namespace.clone());
+        let recording = Recording::new(self.0.namespace.clone()).of(&self.0);
         if self.0.settings.faults.forgets_subjects { recording.forgetting() } else { recording }
     }
 

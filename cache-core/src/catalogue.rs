@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::policy::{Overrides, Profiles};
-use crate::site::{Coverage, ReadSite, Site, WriteSite, shape};
+use crate::site::{Coverage, QueueSite, ReadSite, Site, WriteSite, shape};
 
 /// The annotated functions of a program.
 #[derive(Debug, Default)]
@@ -14,6 +14,7 @@ pub struct Catalogue {
     /// Those of readers, made so far.
     readers: Vec<&'static ReadSite>,
     writes: Vec<&'static WriteSite>,
+    queues: Vec<&'static QueueSite>,
 }
 
 impl Catalogue {
@@ -30,10 +31,12 @@ impl Catalogue {
             match site {
                 Site::Read(read) => all.reads.push(read),
                 Site::Write(write) => all.writes.push(write),
+                Site::Queue(queue) => all.queues.push(queue),
             }
         }
         all.reads.sort_by_key(|site| (site.at.file, site.at.line));
         all.writes.sort_by_key(|site| (site.at.file, site.at.line));
+        all.queues.sort_by_key(|site| (site.at.file, site.at.line));
         all
     }
 
@@ -49,7 +52,13 @@ impl Catalogue {
         &self.writes
     }
 
-    /// What is wrong in any program: one key template read as two types.
+    /// The functions that queue.
+    #[must_use]
+    pub fn queues(&self) -> &[&'static QueueSite] {
+        &self.queues
+    }
+
+    /// What is wrong in any program: one key template read, or queued, as two types.
     #[must_use]
     pub fn errors(&self) -> Vec<String> {
         let mut types = BTreeMap::<String, &ReadSite>::new();
@@ -63,6 +72,15 @@ impl Catalogue {
                     read.template, first.value, first.at, read.value, read.at, read.template, hint(read.value),
                 ));
             }
+        }
+        for queue in &self.queues {
+            let Some(other) = types.get(&shape(queue.template)).filter(|read| read.value != queue.value) else {
+                continue;
+            };
+            errors.push(format!(
+                "`{}` is queued as `{}` by {} and read as `{}` by {}, which cannot be shown what is queued: queue what is read, or give one of them a template of its own",
+                queue.template, queue.value, queue.at, other.value, other.at,
+            ));
         }
         errors
     }

@@ -66,6 +66,9 @@ impl StdError for StoreError {
 pub enum WriteErrorKind {
     /// The fence could not be set, so the write was not made.
     Unfenced,
+    /// A write that was queued earlier on something it changes has not reached the database yet, so the write was not made; it
+    /// can be once that has.
+    Queued,
     /// The write was made, but the store has not confirmed yet that stale entries are gone; a background task goes on trying.
     Unclear,
 }
@@ -96,6 +99,9 @@ impl fmt::Display for WriteError {
         f.write_str(match self.kind {
             WriteErrorKind::Unfenced => {
                 "the write was not made: its cache entries could not be fenced, so readers might have kept the old value"
+            }
+            WriteErrorKind::Queued => {
+                "the write was not made: an earlier write to the same thing is still queued and would undo it; try again once the queue is flushed (with `within`, before the transaction locks what the queue changes)"
             }
             WriteErrorKind::Unclear => {
                 "the write was made, but freshness is not confirmed yet: the store did not answer, and a background task goes on trying"

@@ -8,28 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::JournalError;
+use crate::schema::Cacheable;
+use crate::site::QueueSite;
 use crate::store::BoxFuture;
+pub use crate::subject::{JournalId, Position};
 use crate::time::StoreTime;
-
-/// Where a record stands in its journal: later ones are greater. Nothing stands at zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position(pub u128);
-
-/// Who counts the positions. A database remembers how far it has applied each journal by this.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct JournalId(pub u128);
-
-impl fmt::Display for JournalId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for JournalId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// One acknowledged write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,5 +142,50 @@ impl<J: Journal + ?Sized> Journal for Arc<J> {
 
     fn describe(&self) -> String {
         (**self).describe()
+    }
+}
+
+/// What a queued write is known by to those who read its key: the value's type and the template.
+#[must_use]
+pub fn kind<V: Cacheable>(template: &str) -> u64 {
+    crate::engine::kind::<V>(template)
+}
+
+/// A queue, seen by `#[writes_behind]`: takes values of one type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not take values of type `{V}`",
+    note = "`queue` names a `cache_sqlx::Queue<…>` of the type that the cached function with this key reads"
+)]
+pub trait WriteBehind<V> {
+    /// Why a write is not acknowledged.
+    type Error;
+
+    /// Queues a write of the key with this text, and shows it to the cached functions with the site's template. The value is
+    /// encoded before this returns; the future is done once the write is durable and visible.
+    fn write_behind<'a>(
+        &'a self,
+        site: &'static QueueSite,
+        key: String,
+        value: &V,
+    ) -> BoxFuture<'a, Result<(), Self::Error>>;
+}
+
+/// A queue, seen by writes that must come after what it holds.
+pub trait Drains: Send + Sync + fmt::Debug + 'static {
+    /// Waits until everything queued before is in the database.
+    fn drained(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Knows how far journals are applied: whoever can read the database that they are flushed to.
+pub trait Applied: Send + Sync + fmt::Debug + 'static {
+    /// The position up to which everything of a journal is in the database; `None` if it cannot be told, or of another database's journal.
+    fn applied(&self, journal: JournalId) -> BoxFuture<'_, Option<Position>>;
+
+    /// Tells one from another: a second one of the same name takes the place of the first.
+    fn name(&self) -> &str;
+
+    /// Whether it can still be asked.
+    fn is_alive(&self) -> bool {
+        true
     }
 }

@@ -2,6 +2,7 @@
 //! write that was begun and whose subjects never became known makes the commit fail.
 
 mod nest;
+mod settled;
 
 use std::fmt;
 use std::future::Future;
@@ -9,7 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 pub use nest::Nest;
+pub use settled::AfterQueued;
+use settled::Settled;
 
+use crate::engine::Core;
 use crate::key::{Namespace, Text};
 use crate::mode;
 use crate::site::{Location, ReadSite, WriteSite};
@@ -128,6 +132,8 @@ pub struct Recording {
     since: u64,
     /// Breaks a rule, for the test kit: a savepoint's rollback takes the subjects with it.
     forgets: bool,
+    /// Who knows what is queued; nobody where none of the program's functions queues.
+    core: Option<Arc<Core>>,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +145,7 @@ struct State {
     open: Vec<u64>,
     last_savepoint: u64,
     uses: u64,
+    settled: Settled,
 }
 
 /// A savepoint of a recording.
@@ -155,7 +162,7 @@ impl Recording {
     /// An empty recording whose subjects lie in this namespace.
     #[must_use]
     pub fn new(namespace: Namespace) -> Self {
-        Self { namespace, state: Arc::default(), since: 0, forgets: false }
+        Self { namespace, state: Arc::default(), since: 0, forgets: false, core: None }
     }
 
     /// The same without the rule that a rollback keeps subjects.
@@ -185,6 +192,7 @@ impl Recording {
         let subject = self.namespace.subject(kind, write);
         mode::written([&subject]);
         let mut state = self.lock();
+        state.settled.owes(&subject);
         if !state.subjects.contains(&subject) {
             state.subjects.push(subject.clone());
         }
@@ -282,7 +290,8 @@ impl Recording {
         let uses = state.uses;
         let mut puts = std::mem::take(&mut state.puts);
         puts.retain(|put| put.uses == uses);
-        Ok(Writes { subjects: std::mem::take(&mut state.subjects), puts })
+        let settled = std::mem::take(&mut state.settled).done();
+        Ok(Writes { subjects: std::mem::take(&mut state.subjects), puts, settled })
     }
 }
 
@@ -293,6 +302,8 @@ pub struct Writes {
     pub subjects: Vec<Subject>,
     /// What to install at clear.
     pub puts: Vec<Pending>,
+    /// How it stands to what was queued before.
+    pub settled: AfterQueued,
 }
 
 /// Subjects that a running body still owes.

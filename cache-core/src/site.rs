@@ -90,6 +90,17 @@ pub struct WriteSite {
     pub coverage: Coverage,
 }
 
+/// A `#[writes_behind]` function.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueSite {
+    /// Where it stands.
+    pub at: Location,
+    /// Key template as written.
+    pub template: &'static str,
+    /// The queued value's type as written.
+    pub value: &'static str,
+}
+
 /// A registered site; attributes submit one each, and the catalogue collects them.
 #[derive(Clone, Copy, Debug)]
 pub enum Site {
@@ -97,6 +108,8 @@ pub enum Site {
     Read(&'static ReadSite),
     /// A write.
     Write(&'static WriteSite),
+    /// A write that is queued.
+    Queue(&'static QueueSite),
 }
 
 inventory::collect!(Site);

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::key::Namespace;
 pub use crate::subject::TagStamp;
-use crate::subject::{EntryKey, Epoch, Subject, Token, WriterId};
+use crate::subject::{EntryKey, Epoch, JournalId, Position, Subject, Token, WriterId};
 use crate::time::StoreTime;
 pub(crate) use many::all;
 pub use many::side_by_side;
@@ -129,6 +129,39 @@ pub struct Fence {
     pub age: Duration,
 }
 
+/// A write that a journal has and the database has not, as a reader of its subject meets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// The journal that has it.
+    pub journal: JournalId,
+    /// Where it stands there.
+    pub position: Position,
+    /// The entry's field that it is the value of.
+    pub field: u64,
+    /// The value, as it was handed to [`Store::pend`].
+    pub payload: Bytes,
+    /// How long ago it was handed in, on the store's clock.
+    pub age: Duration,
+    /// Whether that was in the dataset that answers.
+    pub is_of_epoch: bool,
+}
+
+/// How long the position of a settled write stays known: longer than any command is on its way.
+pub const SETTLED: Duration = Duration::from_secs(60);
+
+/// What [`Store::pend`] is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct PendRequest<'a> {
+    /// The entry whose value was queued.
+    pub key: &'a EntryKey,
+    /// The journal that has the write.
+    pub journal: JournalId,
+    /// Where it stands there.
+    pub position: Position,
+    /// The value.
+    pub payload: &'a Bytes,
+}
+
 /// Answer to [`Store::lease`].
 #[derive(Clone, Debug)]
 pub enum Leased {
@@ -147,6 +180,8 @@ pub enum Leased {
     Busy,
     /// Writes are in flight: load, do not fill.
     Fenced(Vec<Fence>),
+    /// A write is queued: this is the newest value, fence or no fence, and the database does not have it.
+    Queued(Queued),
 }
 
 /// What [`Store::fill`] is asked for.
@@ -214,6 +249,8 @@ pub struct Marked {
     pub epochs: Vec<Epoch>,
     /// The store's clock.
     pub now: StoreTime,
+    /// The places of the subjects on which queued writes stand.
+    pub queued: Vec<usize>,
 }
 
 /// A value to install at clear.
@@ -326,6 +363,47 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn clear_namespace<'a>(&'a self, _namespace: &'a Namespace, _seed: u64) -> StoreResult<'a, Duration> {
         let words = "this store cannot clear a namespace";
         Box::pin(std::future::ready(Err(StoreError::new(StoreErrorKind::Rejected, words))))
+    }
+
+    /// Shows a queued write to all readers of its subject. In one atomic step: unless a write of the same journal stands there
+    /// with a later position, or with the same one and settled, drops entries and tokens as a mark does, and keeps this one until it is settled.
+    /// While it stands, a lease answers it and grants nothing. It has no expiry and goes with no clear.
+    fn pend<'a>(&'a self, _request: PendRequest<'a>) -> StoreResult<'a, ()> {
+        let words = "this store shows no queued writes";
+        Box::pin(std::future::ready(Err(StoreError::new(StoreErrorKind::Rejected, words))))
+    }
+
+    /// The writes of a journal up to a position are in the database, those of this subject among them: drops entries and tokens
+    /// again, and what [`pend`](Self::pend) keeps, if it is of this journal and not of a later position. The position stays known for a minute, so
+    /// that a pend that was on its way for so long changes nothing.
+    fn settle<'a>(
+        &'a self,
+        _subject: &'a Subject,
+        _journal: JournalId,
+        _position: Position,
+    ) -> StoreResult<'a, ()> {
+        let words = "this store shows no queued writes";
+        Box::pin(std::future::ready(Err(StoreError::new(StoreErrorKind::Rejected, words))))
+    }
+
+    /// The queued write that stands on a subject, if any.
+    fn queued<'a>(&'a self, _subject: &'a Subject) -> StoreResult<'a, Option<Queued>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// As [`pend`](Self::pend) for each; a store that can sends all in one round trip.
+    fn pend_many<'a>(&'a self, requests: &'a [PendRequest<'a>]) -> Answers<'a, ()> {
+        side_by_side(requests, |request| self.pend(*request))
+    }
+
+    /// As [`settle`](Self::settle) for each; a store that can sends all in one round trip.
+    fn settle_many<'a>(
+        &'a self,
+        subjects: &'a [Subject],
+        journal: JournalId,
+        position: Position,
+    ) -> Answers<'a, ()> {
+        side_by_side(subjects, move |subject| self.settle(subject, journal, position))
     }
 
     /// Which part of the store holds a subject, as far as is known now. Parts are rested one by one when they do not answer, so

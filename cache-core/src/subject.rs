@@ -85,6 +85,26 @@ impl EntryKey {
     }
 }
 
+/// Where a record stands in its journal: later ones are greater. Nothing stands at zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u128);
+
+/// Who counts the positions. A database remembers how far it has applied each journal by this.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct JournalId(pub u128);
+
+impl fmt::Display for JournalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for JournalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// Identity of one attempt to write: random, so that a late CLEAR of one attempt never lifts another's fence.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WriterId(pub u128);

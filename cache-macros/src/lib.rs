@@ -108,6 +108,30 @@ pub fn writes_through(args: TokenStream, item: TokenStream) -> TokenStream {
     write(args, item, model::Effect::WritesThrough)
 }
 
+/// Queues the value that the body returns: the function returns once a journal has it and every cached read of its key sees it; the
+/// database has it a moment later.
+///
+/// ```text
+/// #[writes_behind(key = "user:<id>", queue = self.queue)]
+/// async fn save(&self, id: i64, user: User) -> sqlx::Result<User> { Ok(user) }
+/// ```
+///
+/// | option | meaning |
+/// |---|---|
+/// | `key` | whose value it is; `<return.id>` names a field of it |
+/// | `queue` | a `cache_sqlx::Queue` of the value's type |
+/// | `crate` | as in `#[cached]` |
+///
+/// The value has the type that the cached function with this key reads. The function returns a `Result` whose error is
+/// `From<cache_sqlx::QueueError>`, as `sqlx::Error` is. Where the body returns an error, or `Ok(None)` of an option, nothing is queued.
+#[proc_macro_attribute]
+pub fn writes_behind(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand::attribute(item, |function| {
+        let behind = model::Behind::new(args::parse(args.into())?, function)?;
+        Ok(expand::behind(&behind, function))
+    })
+}
+
 fn write(args: TokenStream, item: TokenStream, effect: model::Effect) -> TokenStream {
     expand::attribute(item, |function| {
         let write = model::Write::new(effect, args::parse(args.into())?, function)?;

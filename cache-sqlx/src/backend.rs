@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use cache_core::Cache;
 use cache_core::commit::Standing;
 use cache_core::heal::Healer;
 use sqlx::{Database, Pool, SqlStr, Transaction};
@@ -51,6 +52,9 @@ pub trait Engine: Database {
 
     /// Rolls back a transaction that nobody waits for.
     fn drop_unfinished(transaction: Transaction<'static, Self>);
+
+    /// Lets readers ask through this pool how far the journals of queues are applied, where this database has queues.
+    fn knows_queues(_cache: &Cache, _pool: &Pool<Self>) {}
 
     /// The healer that asks through this pool.
     fn healer(pool: &Pool<Self>) -> Arc<dyn Healer>;

@@ -10,4 +10,5 @@ use crate::backend::Backend;
 /// [`begin`](crate::begin) does it by itself; call it in a process that only reads.
 pub fn heal<DB: Backend>(cache: &Cache, pool: &Pool<DB>) {
     cache.heal_with(DB::healer(pool));
+    DB::knows_queues(cache, pool);
 }

@@ -65,7 +65,7 @@ async fn open<DB: Backend>(
     pool: &Pool<DB>,
     statement: Option<SqlStr>,
 ) -> sqlx::Result<CacheTx<'static, DB>> {
-    crate::heal(cache, pool);
+    cache.heal_with(DB::healer(pool));
     let label = next_label(DB::home(pool));
     let statement = DB::opening(statement, &label);
     let pool = pool.clone();

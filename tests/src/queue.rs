@@ -91,6 +91,6 @@ impl Journal {
 
 /// Begins to drain it.
 pub async fn begin(cache: &Cache, pool: &PgPool, journal: Journal) -> Queue<Numbers> {
-    let builder = Queue::<Numbers>::builder("numbers").linger(Duration::from_millis(1));
+    let builder = Queue::builder("numbers").linger(Duration::from_millis(1));
     builder.start(cache, pool, journal.0, Insert).await.expect("it can be begun")
 }

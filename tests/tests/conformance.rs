@@ -16,8 +16,10 @@ use cache_core::{MemoryStore, StoreError, entry};
 
 #[tokio::test]
 async fn memory_keeps_every_promise() {
-    let report = conformance::run(&MemoryStore::default()).await;
+    let store = MemoryStore::default();
+    let report = conformance::run(&store).await;
     assert!(report.is_clean(), "{report}");
+    assert!(conformance::keeps_aside(&store).await && conformance::shows_queued(&store).await);
 }
 
 #[tokio::test]
@@ -25,7 +27,7 @@ async fn redis_keeps_every_promise() {
     let store = RedisStore::connect(&cache_test_support::redis_url().unwrap()).await.unwrap();
     let report = conformance::run(&store).await;
     assert!(report.is_clean(), "{report}");
-    assert!(conformance::keeps_aside(&store).await);
+    assert!(conformance::keeps_aside(&store).await && conformance::shows_queued(&store).await);
 }
 
 #[tokio::test]
@@ -34,7 +36,7 @@ async fn redis_cluster_keeps_every_promise() {
     let store = RedisStore::connect(&cluster.url()).await.unwrap();
     let report = conformance::run(&store).await;
     assert!(report.is_clean(), "{report}");
-    assert!(conformance::keeps_aside(&store).await);
+    assert!(conformance::keeps_aside(&store).await && conformance::shows_queued(&store).await);
 }
 
 /// How a store may go wrong about what marks drop.
@@ -219,5 +221,5 @@ async fn a_store_that_keeps_nothing_is_as_good() {
     let store = Plain(MemoryStore::default());
     let report = conformance::run(&store).await;
     assert!(report.is_clean(), "{report}");
-    assert!(!conformance::keeps_aside(&store).await);
+    assert!(!conformance::keeps_aside(&store).await && !conformance::shows_queued(&store).await);
 }

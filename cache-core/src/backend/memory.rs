@@ -1,7 +1,9 @@
 //! The store in one process: the embedded default, and the reference that other stores are compared with. Refuses nothing;
 //! every command is one critical section, so it is the seam's contract in executable form.
 
-use std::collections::HashMap;
+mod queued;
+
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,13 +11,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use self::queued::Shown;
 use crate::entry;
 use crate::key::Namespace;
 use crate::store::{
     Aside, ClearRequest, Cleared, Fence, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest,
-    Marked, Origin, Store, StoreResult,
+    Marked, Origin, PendRequest, Queued, Store, StoreResult,
 };
-use crate::subject::{EntryKey, Epoch, Generation, Kind, Subject, TagStamp, Token, WriterId};
+use crate::subject::{
+    EntryKey, Epoch, Generation, JournalId, Kind, Position, Subject, TagStamp, Token, WriterId,
+};
 use crate::time::{Clock, StoreTime, SystemClock};
 
 /// Entries kept at most, unless the builder says otherwise: at 1 KiB each about 100 MiB.
@@ -42,6 +47,8 @@ struct State {
     tags: HashMap<Box<str>, TagSlot>,
     /// Of namespaces that were cleared.
     cleared: HashMap<Box<str>, Generation>,
+    /// Subjects of queued writes that were settled, and when.
+    settled: VecDeque<(StoreTime, Box<str>)>,
 }
 
 #[derive(Default)]
@@ -52,6 +59,7 @@ struct Slot {
     /// The longest time that one of the values asks to be kept aside for.
     window: Duration,
     aside: Option<Dropped>,
+    queued: Option<Shown>,
 }
 
 /// What a mark has dropped.
@@ -64,6 +72,7 @@ struct Dropped {
 impl Slot {
     fn is_empty(&self) -> bool {
         self.values.is_empty() && self.leases.is_empty() && self.fences.is_empty() && self.aside.is_none()
+            && self.queued.is_none()
     }
 
     /// Drops what is kept aside if it is over, or anyway; how many that were.
@@ -301,6 +310,28 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(self.lift_fences(&request))))
     }
 
+    fn pend<'a>(&'a self, request: PendRequest<'a>) -> StoreResult<'a, ()> {
+        let now = self.now();
+        self.lock().pend(&request, now);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn settle<'a>(
+        &'a self,
+        subject: &'a Subject,
+        journal: JournalId,
+        position: Position,
+    ) -> StoreResult<'a, ()> {
+        let now = self.now();
+        self.lock().settle(subject, (journal, position), now);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn queued<'a>(&'a self, subject: &'a Subject) -> StoreResult<'a, Option<Queued>> {
+        let queued = self.lock().queued(subject, self.now());
+        Box::pin(std::future::ready(Ok(queued)))
+    }
+
     fn aside<'a>(&'a self, key: &'a EntryKey) -> StoreResult<'a, Option<Aside>> {
         let (state, now) = (self.lock(), self.now());
         let kept = || {
@@ -327,6 +358,9 @@ impl Store for MemoryStore {
 impl MemoryStore {
     fn try_lease(&self, request: &LeaseRequest<'_>) -> Leased {
         let (mut state, now) = (self.lock(), self.now());
+        if let Some(queued) = state.queued(&request.key.subject, now) {
+            return Leased::Queued(queued);
+        }
         let mut fences = state.standing(&request.key.subject, request.finished, now);
         for tag in request.tags {
             let generation =
@@ -399,7 +433,12 @@ impl MemoryStore {
             Kind::Entity => state.epoch_of(subject),
             Kind::Tag => state.epoch,
         };
-        Marked { epochs: request.subjects.iter().map(epoch).collect(), now }
+        let epochs = request.subjects.iter().map(epoch).collect();
+        let is_queued = |place: &usize| {
+            let subject = &request.subjects[*place];
+            subject.kind() == Kind::Entity && state.queued(subject, now).is_some()
+        };
+        Marked { epochs, now, queued: (0..request.subjects.len()).filter(is_queued).collect() }
     }
 
     fn lift_fences(&self, request: &ClearRequest<'_>) -> Cleared {
@@ -412,7 +451,7 @@ impl MemoryStore {
             }
             let lifted = state.fences(subject).and_then(|fences| fences.remove(&request.writer));
             intact &= lifted.is_some();
-            let alone = lifted.is_some_and(|fence| fence.solo);
+            let alone = lifted.is_some_and(|fence| fence.solo) && !state.was_queued(subject);
             let others = state.fences(subject).is_some_and(|fences| !fences.is_empty());
             if subject.kind() == Kind::Entity {
                 state.drop_entries(subject.name());

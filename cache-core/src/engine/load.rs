@@ -13,6 +13,7 @@ use tracing::Instrument;
 use super::Core;
 use super::behind::{Outcome, Resume};
 use super::lease::{Asked, Force, Grant, Stamp};
+use super::queued::Shown;
 use super::read::{Alive, Plan};
 use crate::codec;
 use crate::entry::{self, Header};
@@ -128,6 +129,20 @@ impl<O: Output> Reader<'_, O> {
                     Err(why) => {
                         self.missed(why);
                         force = Force::over(found.blob.as_ref());
+                    }
+                },
+                Ok(Asked::Other(Leased::Queued(queued))) => match self.shown(&queued).await {
+                    Shown::Value(alive) => return Obtained::Entry(alive, asked),
+                    Shown::Settled => {}
+                    // Another release's: what the database has is older until it is flushed.
+                    Shown::Foreign => {
+                        let left = self.left(since);
+                        if left.is_zero() {
+                            self.not_stored(NotStored::Queued);
+                            return Obtained::Nothing;
+                        }
+                        tokio::time::sleep(pause.min(left)).await;
+                        pause = (pause * 3 / 2).min(LAST_PAUSE);
                     }
                 },
                 Ok(Asked::Other(Leased::Fenced(fences))) => {

@@ -14,7 +14,9 @@ mod lease;
 mod load;
 mod pace;
 mod put;
+mod queued;
 mod read;
+mod settle;
 mod soft;
 mod turn;
 mod version;
@@ -33,7 +35,7 @@ pub(crate) use behind::{Background, Inline};
 pub(crate) use call::tell_bypassed;
 pub(crate) use hint::Namer;
 pub use hint::{Between, Frame, ValueTags};
-pub(crate) use put::put;
+pub(crate) use put::{kind, put};
 pub use read::Tags;
 pub(crate) use read::{Request, read, request};
 pub(crate) use turn::Turn;
@@ -148,6 +150,8 @@ pub(crate) struct Core {
     pub(crate) flights: Arc<Flights>,
     pub(crate) breakers: Breakers,
     pub(crate) healing: heal::Healing,
+    pub(crate) settling: queued::Settling,
+    pub(crate) queues: settle::Queues,
     pub(crate) hints: hint::Hints,
     pub(crate) writes: WriteCounters,
     pub(crate) behind: behind::Behind,
@@ -247,6 +251,8 @@ impl Core {
             flights: Arc::default(),
             breakers: Breakers::default(),
             healing: heal::Healing::default(),
+            settling: queued::Settling::default(),
+            queues: settle::Queues::default(),
             hints: hint::Hints::default(),
             writes: WriteCounters::default(),
             behind: behind::Behind::new(settings.background_loads),

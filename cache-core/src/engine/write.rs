@@ -71,6 +71,10 @@ impl Core {
                 return Err(WriteError::new(WriteErrorKind::Unfenced, Some(error)));
             }
         };
+        if let Some(error) = self.in_the_way(&marked, &fence.subjects, &writes.settled).await {
+            self.writes.refused.add();
+            return Err(error);
+        }
         self.writes.fenced.add();
         let Some(mut fence) = undo.0.take() else { return Ok(Fenced(None)) };
         fence.puts = self.puts(writes.puts, &fence.subjects, &marked);

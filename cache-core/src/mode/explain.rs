@@ -165,6 +165,8 @@ pub enum NotStored {
     Oversized,
     /// It cannot be encoded.
     Unencodable,
+    /// A write is queued that this function cannot read.
+    Queued,
     /// Its loader, or an option of the attribute, said so.
     Skipped,
     /// A stale value went into it.
@@ -278,6 +280,7 @@ impl fmt::Display for Stored {
             NotStored::Oversized => "it is larger than the size limit",
             NotStored::Unencodable => "it cannot be encoded",
             NotStored::Skipped => "its loader or an option said so",
+            NotStored::Queued => "a write is queued that this function cannot read",
             NotStored::Tainted => "a stale value went into it",
         })
     }

@@ -5,6 +5,7 @@ use std::future::Future;
 use crate::cache::Cache;
 use crate::key::Text;
 use crate::scope::{FromWriteError, Writes};
+use crate::site::WriteSite;
 use crate::store::Origin;
 use crate::subject::Kind;
 
@@ -12,6 +13,7 @@ use crate::subject::Kind;
 #[derive(Debug)]
 pub struct Subjects<'c> {
     cache: &'c Cache,
+    site: &'static WriteSite,
     writes: Writes,
 }
 
@@ -40,8 +42,12 @@ pub struct Around<'c>(Subjects<'c>);
 
 impl<'c> Around<'c> {
     /// Names what it changes.
-    pub fn new(cache: &'c Cache, subjects: impl FnOnce(&mut Subjects<'c>)) -> Self {
-        let mut collected = Subjects { cache, writes: Writes::default() };
+    pub fn new(
+        cache: &'c Cache,
+        site: &'static WriteSite,
+        subjects: impl FnOnce(&mut Subjects<'c>),
+    ) -> Self {
+        let mut collected = Subjects { cache, site, writes: Writes::default() };
         subjects(&mut collected);
         Self(collected)
     }
@@ -55,7 +61,9 @@ impl<'c> Around<'c> {
         E: FromWriteError<M>,
         F: Future<Output = Result<T, E>>,
     {
-        let Subjects { cache, writes } = self.0;
+        let Subjects { cache, site, writes } = self.0;
+        let settled = cache.0.settles(&writes.subjects, Some(site)).await;
+        let writes = Writes { settled, ..writes };
         let fenced = cache.fence(writes, Origin::none()).await.map_err(E::from_write_error)?;
         super::settle(fenced, body().await).await
     }

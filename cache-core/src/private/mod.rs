@@ -35,7 +35,8 @@ pub use crate::output::{Aligned, Item, Output, Payload, ValueOf};
 pub use crate::policy::{Early, OnWait, Overrides, Sharing, Stampede};
 pub use crate::schema::{Cacheable, Schema, Walker};
 pub use crate::scope::{Expected, FromWriteError, OpenScope, ReadSource, Recording, ViaFrom, WriteScope};
-pub use crate::site::{Coverage, Location, ReadSite, Site, WriteSite};
+pub use crate::journal::WriteBehind;
+pub use crate::site::{Coverage, Location, QueueSite, ReadSite, Site, WriteSite};
 pub use crate::store::BoxFuture;
 pub use crate::subject::{Kind, Subject};
 pub use crate::warm::{Warmed, warmed};
@@ -70,6 +71,19 @@ pub fn inside_transaction<M, S: ReadSource<M> + ?Sized>(source: &S) -> bool {
 /// Records the value of a write-through.
 pub fn put<O: Output>(recording: &Recording, template: &str, subject: &Subject, output: &O) {
     engine::put(recording, template, subject, output);
+}
+
+/// The text of a key.
+pub fn text(write: impl FnOnce(&mut Text)) -> String {
+    Text::written(write)
+}
+
+/// Waits until what was handed to a queue is acknowledged; nothing if nothing was.
+pub async fn written_behind<E>(write: Option<impl Future<Output = Result<(), E>>>) -> Result<(), E> {
+    match write {
+        Some(write) => write.await,
+        None => Ok(()),
+    }
 }
 
 /// Ends a write that committed by itself: clears if its outcome is known, else leaves the fence.

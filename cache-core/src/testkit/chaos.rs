@@ -11,9 +11,9 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::key::Namespace;
 use crate::store::{
     Answers, Aside, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
-    MarkRequest, Marked, Shard, Store, StoreResult,
+    MarkRequest, Marked, PendRequest, Queued, Shard, Store, StoreResult,
 };
-use crate::subject::{EntryKey, Subject, Token};
+use crate::subject::{EntryKey, JournalId, Position, Subject, Token};
 
 /// A command of the seam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +31,10 @@ pub enum Command {
     FillMany,
     ReleaseMany,
     ClearNamespace,
+    Pend,
+    PendMany,
+    Settle,
+    Queued,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -236,6 +240,9 @@ commands! {
         fill: Fill(request: FillRequest<'a>) -> Filled;
         release: Release(key: &'a EntryKey, token: Token) -> ();
         aside: Aside(key: &'a EntryKey) -> Option<Aside>;
+        pend: Pend(request: PendRequest<'a>) -> ();
+        settle: Settle(subject: &'a Subject, journal: JournalId, position: Position) -> ();
+        queued: Queued(subject: &'a Subject) -> Option<Queued>;
         mark: Mark(request: MarkRequest<'a>) -> Marked;
         clear: Clear(request: ClearRequest<'a>) -> Cleared;
         clear_namespace: ClearNamespace(namespace: &'a Namespace, seed: u64) -> Duration;
@@ -245,5 +252,6 @@ commands! {
         lease_many: LeaseMany(LeaseRequest<'a>) -> Leased;
         fill_many: FillMany(FillRequest<'a>) -> Filled;
         release_many: ReleaseMany((EntryKey, Token)) -> ();
+        pend_many: PendMany(PendRequest<'a>) -> ();
     }
 }

@@ -2,6 +2,7 @@
 
 mod again;
 mod batch;
+mod behind;
 mod body;
 mod name;
 mod read;
@@ -14,6 +15,7 @@ use syn::{DeriveInput, Path};
 
 use crate::fallback::fallback;
 use crate::function::Function;
+pub(crate) use behind::behind;
 pub(crate) use warm::read;
 pub(crate) use write::write;
 

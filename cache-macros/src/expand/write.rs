@@ -86,6 +86,7 @@ fn within(
     quote_spanned! {span=>
         let #recording = #p::WriteScope::recording(#scope);
         #before
+        #recording.settle(::core::option::Option::Some(&__CACHE_SITE)).await;
         #arm
         let #result: #output = #run;
         #returned
@@ -171,7 +172,7 @@ fn around(p: &TokenStream, write: &Write, function: &Function, place: &CachePlac
     let run = quote_spanned!(at=> #pointing.run(#load).await);
     quote_spanned! {span=>
         #bind_cache
-        let #fence = #p::Around::new(#cache, |#subjects: &mut #p::Subjects<'_>| { #(#named)* });
+        let #fence = #p::Around::new(#cache, &__CACHE_SITE, |#subjects: &mut #p::Subjects<'_>| { #(#named)* });
         #run
     }
 }

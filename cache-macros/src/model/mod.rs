@@ -1,6 +1,7 @@
 //! What an attribute means. Building it is the validation: a model that exists can be expanded.
 
 mod batch;
+mod behind;
 mod cache;
 mod options;
 mod policy;
@@ -11,6 +12,7 @@ mod warm;
 mod write;
 
 pub(crate) use batch::{Batch, Form};
+pub(crate) use behind::Behind;
 pub(crate) use cache::CachePlace;
 pub(crate) use policy::{Condition, OnWait, Policy, Sharing, Stampede};
 pub(crate) use read::Read;

@@ -1,11 +1,14 @@
 -- What write-behind keeps in the database. May be run at any time, by any number of processes.
 -- cache_queues        how far each journal of a queue is applied, as 32 hexadecimal digits, so that texts order as positions do;
---                     its row is locked while a batch is flushed, and written in the batch's own transaction
+--                     its row is locked while a batch is flushed, and written in the batch's own transaction; up to where the
+--                     store has been told of it; the name of the type of its writes
 -- cache_dead_letters  writes that the flush refused again and again, with the reason
 CREATE TABLE IF NOT EXISTS cache_queues (
     queue text NOT NULL,
     journal text NOT NULL,
     position text NOT NULL,
+    settled text NOT NULL,
+    holds text NOT NULL,
     PRIMARY KEY (queue, journal)
 );
 

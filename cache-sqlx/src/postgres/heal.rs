@@ -28,10 +28,7 @@ impl PgHealer {
     /// A healer that asks through this pool, which must lead to the primary.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        let options = pool.connect_options();
-        let host = options.get_socket().map_or(options.get_host().into(), |path| path.to_string_lossy());
-        let database = options.get_database().unwrap_or_default();
-        let name = format!("pg:{host}:{}:{database}:{}", options.get_port(), options.get_username());
+        let name = pool_name(&pool);
         Self { pool, name }
     }
 
@@ -46,6 +43,14 @@ impl PgHealer {
             origins.iter().zip(&statuses).filter(|((origin, _), status)| origin.is_finished(server, status));
         Ok(finished.map(|((_, writer), _)| *writer).collect())
     }
+}
+
+/// What tells one pool's database from another, without secrets.
+pub(crate) fn pool_name(pool: &PgPool) -> String {
+    let options = pool.connect_options();
+    let host = options.get_socket().map_or(options.get_host().into(), |path| path.to_string_lossy());
+    let database = options.get_database().unwrap_or_default();
+    format!("pg:{host}:{}:{database}:{}", options.get_port(), options.get_username())
 }
 
 impl fmt::Debug for PgHealer {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use cache_core::commit::Standing;
 use cache_core::heal::Healer;
 pub use heal::PgHealer;
+pub(crate) use heal::pool_name;
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, SqlSafeStr, SqlStr, Transaction};
 
@@ -64,6 +65,10 @@ impl Engine for Postgres {
 
     fn drop_unfinished(transaction: Transaction<'static, Self>) {
         drop(transaction);
+    }
+
+    fn knows_queues(cache: &cache_core::Cache, pool: &PgPool) {
+        crate::queue::registers(cache, pool);
     }
 
     fn healer(pool: &PgPool) -> Arc<dyn Healer> {

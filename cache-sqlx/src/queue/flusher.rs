@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cache_core::Cacheable;
 use cache_core::journal::Position;
+use cache_core::subject::Subject;
 use tokio::sync::watch;
 
 use super::step::{Place, Step, Trouble};
@@ -45,16 +46,12 @@ impl<F> Flusher<F> {
         F: Flush<V>,
     {
         let shared = self.shared.clone();
-        let place = Place {
-            cache: &shared.cache,
-            pool: &shared.pool,
-            journal: &*shared.journal,
-            queue: &shared.name,
-        };
+        let place = shared.place();
         match place.flush(&self.flush, self.size).await {
-            Ok(Step::Applied { records, writes, last }) => {
+            Ok(Step::Applied { records, writes, last, subjects }) => {
                 shared.counters.applied(records, writes);
                 self.went_well();
+                self.settles(&place, &subjects, last).await;
                 self.trims(last).await;
                 if records < self.size {
                     self.gathers(last).await;
@@ -79,9 +76,10 @@ impl<F> Flusher<F> {
                     return self.rests(&reason).await;
                 }
                 match place.bury(after, &reason).await {
-                    Ok(Step::Applied { last, .. }) => {
+                    Ok(Step::Applied { last, subjects, .. }) => {
                         shared.counters.dead.add();
                         self.went_well();
+                        self.settles(&place, &subjects, last).await;
                         self.trims(last).await;
                     }
                     Ok(_) => {}
@@ -93,6 +91,14 @@ impl<F> Flusher<F> {
                 self.rests(&why).await;
             }
         }
+    }
+
+    /// Tells the store what the database has, until it has heard. Nothing is trimmed before, so that whoever takes over can.
+    async fn settles(&mut self, place: &Place<'_>, subjects: &[Subject], applied: Position) {
+        while let Err(Trouble::Away(why) | Trouble::Poison { reason: why, .. }) = place.settle(subjects, applied).await {
+            self.rests(&why).await;
+        }
+        self.pause = FIRST_PAUSE;
     }
 
     fn went_well(&mut self) {

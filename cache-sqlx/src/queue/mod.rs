@@ -1,6 +1,8 @@
 //! Writes that are acknowledged once a journal has them, and reach Postgres in batches. Refuses to apply one twice, to change the
 //! order of one key's, and to acknowledge what may be lost.
 
+mod applied;
+mod builder;
 mod dead;
 mod error;
 mod flusher;
@@ -14,8 +16,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::error::BuildError;
-use cache_core::journal::{Depth, Journal, Position};
+pub(crate) use applied::registers;
+pub use builder::QueueBuilder;
+use bytes::Bytes;
+use cache_core::journal::{self, Drains, Journal, Position, WriteBehind};
+use cache_core::site::QueueSite;
+use cache_core::store::{BoxFuture, PendRequest};
+use cache_core::subject::EntryKey;
+use cache_core::time::{Clock, SystemClock};
 use cache_core::{Cache, Cacheable};
 pub use dead::DeadLetter;
 pub use error::{QueueError, QueueErrorKind};
@@ -24,8 +32,8 @@ pub use stats::QueueStats;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::flusher::Flusher;
 use self::stats::Counters;
+use self::step::Place;
 use crate::PgTx;
 
 /// A write on its way to the database.
@@ -100,6 +108,8 @@ impl<V> fmt::Debug for Queue<V> {
 
 struct Shared {
     name: String,
+    /// The name of the type of its writes.
+    holds: String,
     cache: Cache,
     pool: PgPool,
     journal: Arc<dyn Journal>,
@@ -111,11 +121,32 @@ struct Shared {
     applied: watch::Sender<Position>,
 }
 
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("name", &self.name)
+            .field("journal", &self.journal)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Shared {
     /// The journal has a write of this process.
     fn queued(&self, position: Position) {
         self.counters.queued.add();
         self.wants(position);
+    }
+
+    fn place(&self) -> Place<'_> {
+        let Self { cache, pool, journal, name, holds, .. } = self;
+        Place { cache, pool, journal: &**journal, queue: name, holds }
+    }
+
+    /// Waits until this position is applied.
+    async fn reaches(&self, position: Position) {
+        self.wants(position);
+        // It ends when the task does, with the last handle, which somebody has who waits.
+        drop(self.applied.subscribe().wait_for(|applied| *applied >= position).await);
     }
 
     /// Somebody wants to know when this is applied.
@@ -140,26 +171,24 @@ impl Drop for Task {
     }
 }
 
-/// How a queue is begun.
-#[derive(Debug)]
-pub struct QueueBuilder {
-    name: String,
-    batch: usize,
-    linger: Duration,
+impl Queue<()> {
+    /// A queue of this name. Instances that share a journal share the queue, and one of them at a time drains it.
+    pub fn builder(name: impl Into<String>) -> QueueBuilder {
+        QueueBuilder::new(name.into())
+    }
 }
 
 impl<V: Cacheable> Queue<V> {
-    /// A queue of this name. Instances that share a journal share the queue, and one of them at a time drains it.
-    pub fn builder(name: impl Into<String>) -> QueueBuilder {
-        QueueBuilder { name: name.into(), batch: 100, linger: Duration::from_millis(20) }
-    }
-
     /// Queues a write; returns when the journal has it.
     ///
     /// # Errors
     /// [`QueueErrorKind`] says what became of the write.
     pub async fn push(&self, key: &str, value: &V) -> Result<Position, QueueError> {
-        let payload = payload::encode(value).map_err(QueueError::not_queued)?;
+        let payload = payload::encode(value, 0).map_err(QueueError::not_queued)?;
+        self.append(key, payload).await
+    }
+
+    async fn append(&self, key: &str, payload: Bytes) -> Result<Position, QueueError> {
         let applied = *self.shared.applied.borrow();
         let position = self.shared.journal.append(key, payload).await?;
         if position <= applied {
@@ -173,11 +202,19 @@ impl<V: Cacheable> Queue<V> {
         Ok(position)
     }
 
+    /// Queues a write that is encoded already, and shows it to the readers of its key.
+    async fn push_shown(&self, key: String, payload: Bytes) -> Result<(), QueueError> {
+        let Shared { cache, journal, .. } = &*self.shared;
+        let position = self.append(&key, payload.clone()).await?;
+        let Some((field, payload)) = payload::shown(&payload) else { return Ok(()) };
+        let key = EntryKey { subject: self.shared.place().subject(&key), field };
+        let write = PendRequest { key: &key, journal: journal.id(), position, payload: &payload };
+        cache.pend(&[write]).await.map_err(QueueError::unshown)
+    }
+
     /// Waits until everything queued before is in the database.
     pub async fn flushed(&self, position: Position) {
-        self.shared.wants(position);
-        // It ends when the task does, with the last handle, which is this one at the earliest.
-        drop(self.shared.applied.subscribe().wait_for(|applied| *applied >= position).await);
+        self.shared.reaches(position).await;
     }
 
     /// What the queue did, and how much waits.
@@ -185,76 +222,40 @@ impl<V: Cacheable> Queue<V> {
     /// # Errors
     /// The journal's, where it does not say how much it holds.
     pub async fn stats(&self) -> Result<QueueStats, QueueError> {
-        let depth: Depth = self.shared.journal.depth().await?;
-        Ok(self.shared.counters.stats(depth))
+        let journal = &self.shared.journal;
+        let depth = journal.depth().await?;
+        let applied = *self.shared.applied.borrow();
+        let oldest = journal.read(applied, 1).await?;
+        let lag = oldest.first().map(|record| SystemClock::default().wall().since(record.at));
+        Ok(self.shared.counters.stats(depth, lag))
     }
 }
 
-impl QueueBuilder {
-    /// How many records one transaction takes at most, 100 unless told.
-    #[must_use]
-    pub fn batch(self, records: usize) -> Self {
-        Self { batch: records, ..self }
-    }
+impl<V: Cacheable> WriteBehind<V> for Queue<V> {
+    type Error = QueueError;
 
-    /// How long a record waits for others to share its transaction, 20 ms unless told.
-    #[must_use]
-    pub fn linger(self, linger: Duration) -> Self {
-        Self { linger, ..self }
+    fn write_behind<'a>(
+        &'a self,
+        site: &'static QueueSite,
+        key: String,
+        value: &V,
+    ) -> BoxFuture<'a, Result<(), QueueError>> {
+        let payload = payload::encode(value, journal::kind::<V>(site.template));
+        Box::pin(async move { self.push_shown(key, payload.map_err(QueueError::not_queued)?).await })
     }
+}
 
-    /// Begins to drain the journal into the pool's database, in a task of the current tokio runtime.
-    ///
-    /// # Errors
-    /// A batch of 0, an empty name, or a database without the tables of [`migrate`](crate::migrate).
-    pub async fn start<V: Cacheable, F: Flush<V>>(
-        self,
-        cache: &Cache,
-        pool: &PgPool,
-        journal: impl Journal,
-        flush: F,
-    ) -> Result<Queue<V>, BuildError> {
-        let Self { name, batch, linger } = self;
-        let mut mistakes = Vec::new();
-        if name.is_empty() || name.len() > 200 || name.contains('\0') {
-            mistakes.push(
-                "a queue needs a name of 1 to 200 bytes, which also names its row in the database".to_owned(),
-            );
-        }
-        if batch == 0 {
-            mistakes
-                .push(format!("the queue `{name}` would take 0 writes at a time: give `batch` at least 1"));
-        }
-        if mistakes.is_empty()
-            && let Err(error) =
-                sqlx::query("SELECT FROM cache_queues, cache_dead_letters LIMIT 0").execute(pool).await
-            && error.as_database_error().is_some()
-        {
-            mistakes.push(format!(
-                "the queue `{name}` needs its tables: call `cache_sqlx::migrate(&pool)` at start ({error})"
-            ));
-        }
-        if !mistakes.is_empty() {
-            return Err(BuildError::new(mistakes));
-        }
-        let journal: Arc<dyn Journal> = Arc::new(journal);
-        tracing::info!(queue = name, journal = journal.describe(), "{}", journal.survives());
-        let counters = Counters::default();
-        let (wanted, applied) = (watch::Sender::new(Position(0)), watch::Sender::new(Position(0)));
-        let shared = Arc::new(Shared {
-            name,
-            cache: cache.clone(),
-            pool: pool.clone(),
-            journal,
-            batch,
-            linger,
-            counters,
-            wanted,
-            applied,
-        });
-        let (ends, ending) = watch::channel(false);
-        let flusher = Flusher::new(shared.clone(), flush, ending);
-        let task = Task { ends, _handle: tokio::spawn(flusher.run::<V>()) };
-        Ok(Queue { shared, _task: Arc::new(task), value: PhantomData })
+impl Drains for Shared {
+    fn drained(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            // What is behind this position came later.
+            let mut last = *self.applied.borrow();
+            while let Ok(records) = self.journal.read(last, step::AT_ONCE).await
+                && let Some(record) = records.last()
+            {
+                last = record.position;
+            }
+            self.reaches(last).await;
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! What a queue counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use cache_core::journal::Depth;
 
@@ -39,10 +40,11 @@ impl Counters {
         self.batches.add();
     }
 
-    pub(super) fn stats(&self, depth: Depth) -> QueueStats {
+    pub(super) fn stats(&self, depth: Depth, lag: Option<Duration>) -> QueueStats {
         QueueStats {
             waiting: depth.records,
             waiting_bytes: depth.bytes,
+            lag: lag.unwrap_or_default(),
             queued: self.queued.value(),
             applied: self.records.value(),
             written: self.writes.value(),
@@ -61,6 +63,8 @@ pub struct QueueStats {
     pub waiting: u64,
     /// Bytes they take, rounded up to what is given back at once.
     pub waiting_bytes: u64,
+    /// How long ago the oldest of them was queued, by this clock and that of the process that queued it; zero where none waits.
+    pub lag: Duration,
     /// Writes that this process queued.
     pub queued: u64,
     /// Records that this process applied.

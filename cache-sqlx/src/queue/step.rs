@@ -1,9 +1,12 @@
 //! One flush: lock, read, apply, remember how far, commit. Refuses to apply what the database says is applied, and to go on while
 //! anybody else flushes the same journal.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use cache_core::WriteScope as _;
 use cache_core::journal::{Journal, Position, Record};
+use cache_core::store::PendRequest;
+use cache_core::subject::{EntryKey, Kind, Subject};
 use cache_core::{Cache, Cacheable};
 use sqlx::PgPool;
 
@@ -15,15 +18,25 @@ const REFUSED: u32 = 6;
 /// The same for one that this release does not understand, since an instance of the release that does may come: about a minute.
 const STRANGE: u32 = 20;
 
+/// How many records are looked through in one read.
+pub(super) const AT_ONCE: usize = 500;
+
 /// What a flush did.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// So many records are applied now, the last of them here.
-    Applied { records: usize, writes: usize, last: Position },
+    /// So many records are applied now, the last of them here; the store has to be told of these subjects.
+    Applied { records: usize, writes: usize, last: Position, subjects: Vec<Subject> },
     /// There was nothing behind this position.
     Nothing(Position),
     /// Somebody else flushes this journal.
     Elsewhere,
+}
+
+/// How far a journal is applied, and up to where the store was told.
+#[derive(Clone, Copy)]
+struct Row {
+    applied: Position,
+    settled: Position,
 }
 
 /// Why a flush did nothing.
@@ -40,6 +53,8 @@ pub(super) struct Place<'a> {
     pub(super) pool: &'a PgPool,
     pub(super) journal: &'a dyn Journal,
     pub(super) queue: &'a str,
+    /// The name of the type of its writes.
+    pub(super) holds: &'a str,
 }
 
 fn away(error: &impl ToString) -> Trouble {
@@ -51,45 +66,97 @@ fn digits(position: Position) -> String {
 }
 
 impl Place<'_> {
-    /// Takes the queue for one transaction: how far it is applied; `None` while somebody else has it.
+    /// Takes the queue for one transaction: how far it is applied; `None` while somebody else has it. What was applied by one who died
+    /// before the store was told is told now.
     async fn lock(&self, tx: &mut PgTx<'_>) -> Result<Option<Position>, Trouble> {
+        let Some(row) = self.row(tx).await? else { return Ok(None) };
+        if row.settled < row.applied {
+            let mut after = row.settled;
+            while after < row.applied {
+                let mut records = self.journal.read(after, AT_ONCE).await.map_err(|e| away(&e))?;
+                records.retain(|record| record.position <= row.applied);
+                let Some(last) = records.last().map(|record| record.position) else { break };
+                self.settle(&self.subjects(&records), row.applied).await?;
+                after = last;
+            }
+        }
+        Ok(Some(row.applied))
+    }
+
+    async fn row(&self, tx: &mut PgTx<'_>) -> Result<Option<Row>, Trouble> {
         let journal = self.journal.id().to_string();
-        let lock = || {
-            sqlx::query_scalar::<_, String>(
-                "SELECT position FROM cache_queues WHERE queue = $1 AND journal = $2 FOR UPDATE SKIP LOCKED",
-            )
-        };
-        let mut found =
-            lock().bind(self.queue).bind(&journal).fetch_optional(&mut *tx).await.map_err(|e| away(&e))?;
-        if found.is_none() {
+        let found: Option<(String, String)> = sqlx::query_as(
+            "SELECT position, settled FROM cache_queues WHERE queue = $1 AND journal = $2 FOR UPDATE SKIP LOCKED",
+        )
+        .bind(self.queue)
+        .bind(&journal)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(|e| away(&e))?;
+        let Some((position, settled)) = found else {
             // The first flush of this journal, or somebody else has it.
-            let begun = sqlx::query("INSERT INTO cache_queues VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            let begun = sqlx::query("INSERT INTO cache_queues VALUES ($1, $2, $3, $3, $4) ON CONFLICT DO NOTHING")
                 .bind(self.queue)
                 .bind(&journal)
                 .bind(digits(Position(0)))
+                .bind(self.holds)
                 .execute(&mut *tx)
                 .await
                 .map_err(|e| away(&e))?;
-            if begun.rows_affected() == 1 {
-                found = Some(digits(Position(0)));
-            }
-        }
-        let Some(found) = found else { return Ok(None) };
-        let position = u128::from_str_radix(&found, 16);
-        position.map(|position| Some(Position(position))).map_err(|_| {
-            Trouble::Away(format!("`{found}` in cache_queues is no position of the queue `{}`", self.queue))
-        })
+            let nothing = Row { applied: Position(0), settled: Position(0) };
+            return Ok((begun.rows_affected() == 1).then_some(nothing));
+        };
+        let read = |text: &str| {
+            u128::from_str_radix(text, 16).map(Position).map_err(|_| {
+                Trouble::Away(format!("`{text}` in cache_queues is no position of the queue `{}`", self.queue))
+            })
+        };
+        Ok(Some(Row { applied: read(&position)?, settled: read(&settled)? }))
     }
 
-    async fn moves(&self, tx: &mut PgTx<'_>, to: Position) -> Result<(), Trouble> {
-        sqlx::query("UPDATE cache_queues SET position = $3 WHERE queue = $1 AND journal = $2")
+    /// Remembers what is applied now; the store was told of everything before.
+    async fn moves(&self, tx: &mut PgTx<'_>, from: Position, to: Position) -> Result<(), Trouble> {
+        sqlx::query("UPDATE cache_queues SET position = $3, settled = $4 WHERE queue = $1 AND journal = $2")
             .bind(self.queue)
             .bind(self.journal.id().to_string())
             .bind(digits(to))
+            .bind(digits(from))
             .execute(&mut *tx)
             .await
             .map(drop)
             .map_err(|e| away(&e))
+    }
+
+    /// What the records change, each once, as far as readers are shown it.
+    fn subjects(&self, records: &[Record]) -> Vec<Subject> {
+        let shown = records.iter().filter(|record| payload::shown(&record.payload).is_some());
+        let subjects: BTreeSet<_> = shown.map(|record| self.subject(&record.key)).collect();
+        subjects.into_iter().collect()
+    }
+
+    /// What changes under this key.
+    pub(super) fn subject(&self, key: &str) -> Subject {
+        self.cache.namespace().subject(Kind::Entity, |text| text.literal(key))
+    }
+
+    /// Tells the store that the database has these writes.
+    pub(super) async fn settle(&self, subjects: &[Subject], applied: Position) -> Result<(), Trouble> {
+        self.cache.settle(subjects, self.journal.id(), applied).await.map_err(|e| away(&e))
+    }
+
+    /// Shows readers what these records say.
+    pub(super) async fn pend(&self, records: &[Record]) -> Result<(), Trouble> {
+        let shown = |record: &Record| {
+            let (field, payload) = payload::shown(&record.payload)?;
+            Some((EntryKey { subject: self.subject(&record.key), field }, record.position, payload))
+        };
+        let shown: Vec<_> = records.iter().filter_map(shown).collect();
+        let journal = self.journal.id();
+        let writes: Vec<_> = shown
+            .iter()
+            .map(|(key, position, payload)| PendRequest { key, journal, position: *position, payload })
+            .collect();
+        self.cache.pend(&writes).await.map_err(|e| away(&e))
     }
 
     /// Applies up to `limit` records.
@@ -99,12 +166,17 @@ impl Place<'_> {
         limit: usize,
     ) -> Result<Step, Trouble> {
         let mut tx = begin(self.cache, self.pool).await.map_err(|e| away(&e))?;
+        tx.recording().flushes();
         let Some(after) = self.lock(&mut tx).await? else { return Ok(Step::Elsewhere) };
         let records = self.journal.read(after, limit).await.map_err(|e| away(&e))?;
         let Some(last) = records.last().map(|record| record.position) else {
             return Ok(Step::Nothing(after));
         };
         let count = records.len();
+        // A process may have died before it showed them, and the store may have lost what was shown: made good before the change is
+        // visible, so that nobody sees the old value after the new one.
+        self.pend(&records).await?;
+        let subjects = self.subjects(&records);
         let poison = |attempts, reason| Trouble::Poison { after, records: count, attempts, reason };
         let writes = coalesced(records, flush).map_err(|reason| poison(STRANGE, reason))?;
         let written = writes.len();
@@ -113,9 +185,9 @@ impl Place<'_> {
             Err(error) if is_of_the_writes(&error) => return Err(poison(REFUSED, error.to_string())),
             Err(error) => return Err(away(&error)),
         }
-        self.moves(&mut tx, last).await?;
+        self.moves(&mut tx, after, last).await?;
         match tx.commit().await {
-            Ok(()) => Ok(Step::Applied { records: count, writes: written, last }),
+            Ok(()) => Ok(Step::Applied { records: count, writes: written, last, subjects }),
             // A deferred constraint speaks at COMMIT.
             Err(error) if is_of_the_writes(&error) => Err(poison(REFUSED, error.to_string())),
             Err(error) => Err(away(&error)),
@@ -130,6 +202,7 @@ impl Place<'_> {
             return Ok(Step::Elsewhere);
         }
         let records = self.journal.read(after, 1).await.map_err(|e| away(&e))?;
+        let subjects = self.subjects(&records);
         let Some(Record { position, key, payload, .. }) = records.into_iter().next() else {
             return Ok(Step::Nothing(after));
         };
@@ -142,10 +215,10 @@ impl Place<'_> {
             .execute(&mut *tx)
             .await
             .map_err(|e| away(&e))?;
-        self.moves(&mut tx, position).await?;
+        self.moves(&mut tx, after, position).await?;
         tx.commit().await.map_err(|e| away(&e))?;
         tracing::error!(queue = self.queue, key, reason, "a queued write was put into cache_dead_letters");
-        Ok(Step::Applied { records: 1, writes: 0, last: position })
+        Ok(Step::Applied { records: 1, writes: 0, last: position, subjects })
     }
 }
 

@@ -121,6 +121,7 @@ pub fn answer(says: &Says) -> String {
                 None => "miss".into(),
             },
             StoreSays::Leased(leased) => match leased {
+                Leased::Queued(_) => "a queued write".into(),
                 Leased::Granted { epoch, .. } => format!("granted (epoch {})", epoch.0),
                 Leased::Present(found) => match &found.blob {
                     Some(blob) => format!("present {}", value(blob)),

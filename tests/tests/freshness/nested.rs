@@ -73,7 +73,7 @@ impl Store for OneByOne {
                 now = Some(marked.now);
                 self.after_mark.pass(Point::Committed).await;
             }
-            Ok(Marked { epochs, now: now.unwrap_or_default() })
+            Ok(Marked { epochs, now: now.unwrap_or_default(), queued: Vec::new() })
         })
     }
 

@@ -79,7 +79,7 @@ impl House {
     }
 
     async fn begin(&self, journal: impl Journal) -> Queue<Change> {
-        let builder = Queue::<Change>::builder("changes").linger(Duration::from_millis(1));
+        let builder = Queue::builder("changes").linger(Duration::from_millis(1));
         builder.start(&self.cache, &self.pool, journal, Rows::default()).await.unwrap()
     }
 
@@ -168,7 +168,7 @@ async fn what_waits_is_applied_after_a_restart() {
 async fn payload(house: &House, change: &Change) -> Bytes {
     let folder = TempDir::new().unwrap();
     let journal = Arc::new(FileJournal::open(folder.path()).await.unwrap());
-    let queue = Queue::<Change>::builder("no such queue's").linger(Duration::from_secs(600));
+    let queue = Queue::builder("no such queue's").linger(Duration::from_secs(600));
     let queue = queue
         .start(
             &house.cache,
@@ -356,7 +356,7 @@ async fn what_cannot_be_begun_says_what_to_do() {
     let start = async |name: &str, batch: usize| {
         let folder = TempDir::new().unwrap();
         let journal = FileJournal::open(folder.path()).await.unwrap();
-        let builder = Queue::<Change>::builder(name).batch(batch);
+        let builder = Queue::builder(name).batch(batch);
         builder
             .start::<Change, _>(&house.cache, &house.pool, journal, Rows::default())
             .await

@@ -13,10 +13,10 @@ use super::words::{keys, lifetime, on_part, read_generation, token_text, writers
 use super::{script, torn};
 use crate::error::StoreError;
 use crate::store::{
-    Aside, ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Put,
-    Shard,
+    Aside, ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked,
+    PendRequest, Put, Queued, SETTLED, Shard,
 };
-use crate::subject::{EntryKey, Epoch, Kind, Subject, TagStamp, Token};
+use crate::subject::{EntryKey, Epoch, JournalId, Kind, Position, Subject, TagStamp, Token};
 use crate::time::StoreTime;
 
 /// In order: one answer for each of `tags`, from wherever it is.
@@ -48,7 +48,7 @@ pub(super) fn lease_tag<'a>(request: &LeaseRequest<'a>, tag: &'a Subject) -> Job
 pub(super) fn lease_entry<'a>(request: &LeaseRequest<'a>, stamp: Stamp) -> Job<'a> {
     let LeaseRequest { key, token, duration, force, over, finished, .. } = *request;
     Job::new(&key.subject, move |epoch| {
-        Step::script(&script::LEASE, &keys(&key.subject, ['v', 'l', 'c']), |cmd| {
+        Step::script(&script::LEASE, &keys(&key.subject, ['v', 'l', 'c', 'p']), |cmd| {
             cmd.arg(key.field_text()).arg(token_text(token)).arg(lifetime(duration));
             cmd.arg(&stamp.fold(epoch).0.to_le_bytes()[..]).arg(u8::from(force));
             cmd.arg(over.as_ref().map_or(&[][..], |over| &over[..]));
@@ -57,18 +57,68 @@ pub(super) fn lease_entry<'a>(request: &LeaseRequest<'a>, stamp: Stamp) -> Job<'
     })
 }
 
-/// What LEASE answered where no fence stands.
+/// What LEASE answered where no fence stands, or a queued write does; `server` is the epoch of the connection.
 pub(super) fn leased(
     Answer { word, now, value }: Answer,
-    epoch: Epoch,
+    server: Epoch,
+    part: Stamp,
     tags: Vec<TagStamp>,
 ) -> Result<Leased, StoreError> {
+    let epoch = part.fold(server);
     match (word.as_str(), value) {
         ("granted", None) => Ok(Leased::Granted { epoch, now, tags }),
         ("busy", None) => Ok(Leased::Busy),
         ("present", Some(blob)) => Ok(Leased::Present(Found { epoch, now, blob: Some(blob.into()), tags })),
+        ("queued", Some(write)) => Ok(Leased::Queued(reply::queued(write, now, server)?)),
         _ => Err(rejected("a script gave an answer that this version does not understand")),
     }
+}
+
+/// Shows a queued write.
+pub(super) fn pend_entry<'a>(request: &PendRequest<'a>) -> Job<'a> {
+    let (key, request) = (request.key, *request);
+    Job::idempotent(&key.subject, move |epoch| {
+        Step::script(&script::PEND, &keys(&key.subject, QUEUED), |cmd| show(cmd, request, epoch))
+    })
+}
+
+/// A queued write is in the database.
+pub(super) fn settle_entry(subject: &Subject, journal: JournalId, position: Position) -> Job<'_> {
+    Job::idempotent(subject, move |_| {
+        Step::script(&script::SETTLE, &keys(subject, QUEUED), |cmd| settled(cmd, journal, position))
+    })
+}
+
+/// The parts that a queued write concerns; where their slot is migrating, the first alone.
+pub(super) const QUEUED: [char; 4] = ['p', 'v', 'l', 'c'];
+
+/// What PEND is told.
+pub(super) fn show(cmd: &mut redis::Cmd, request: PendRequest<'_>, epoch: Epoch) {
+    let PendRequest { key, journal, position, payload } = request;
+    cmd.arg(journal.to_string()).arg(digits(position)).arg(key.field_text());
+    cmd.arg(&epoch.0.to_le_bytes()[..]).arg(&payload[..]);
+}
+
+/// What SETTLE is told.
+pub(super) fn settled(cmd: &mut redis::Cmd, journal: JournalId, position: Position) {
+    cmd.arg(journal.to_string()).arg(digits(position)).arg(lifetime(SETTLED));
+}
+
+/// The queued write that stands on a subject.
+pub(super) async fn queued(nodes: &Nodes, subject: &Subject) -> Result<Option<Queued>, StoreError> {
+    let shown = Job::idempotent(subject, |_| Step::script(&script::SHOWN, &keys(subject, ['p']), |_| {}));
+    let Some(Done { value, link, .. }) = nodes.run(&[shown], Reach::All).await?.pop() else {
+        return Err(unanswered());
+    };
+    match reply::gate(value, subject)? {
+        Gate::Open(Answer { now, value: Some(write), .. }) => reply::queued(write, now, link.epoch).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// As many digits for each, so that texts order as positions do.
+fn digits(position: Position) -> String {
+    format!("{:032x}", position.0)
 }
 
 /// FILL without its tags.
@@ -166,8 +216,12 @@ pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<L
                 let generation = answer.value.as_deref().and_then(reply::generation);
                 stamps.push(TagStamp { epoch: link.epoch, generation });
             }
-            Gate::Open(answer) => granted = Some((answer, stamp.fold(link.epoch))),
+            Gate::Open(answer) => granted = Some((answer, link.epoch)),
         }
+    }
+    // A queued write is newer than what any fence stands for.
+    if let Some((answer, server)) = granted.take_if(|(answer, _)| answer.word == "queued") {
+        return leased(answer, server, stamp, stamps);
     }
     if !fences.is_empty() || !migrating.is_empty() {
         if granted.is_some_and(|(answer, _)| answer.word == "granted") {
@@ -175,12 +229,15 @@ pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<L
             let _ = release(nodes, key, token).await;
         }
         if !migrating.is_empty() {
+            if let Some(queued) = queued(nodes, &key.subject).await? {
+                return Ok(Leased::Queued(queued));
+            }
             fences.extend(torn::fences(nodes, request, &migrating).await?);
         }
         return Ok(Leased::Fenced(fences));
     }
-    let Some((answer, epoch)) = granted else { return Err(unanswered()) };
-    leased(answer, epoch, stamps)
+    let Some((answer, server)) = granted else { return Err(unanswered()) };
+    leased(answer, server, stamp, stamps)
 }
 
 pub(super) async fn fill(nodes: &Nodes, request: &FillRequest<'_>) -> Result<Filled, StoreError> {
@@ -223,7 +280,7 @@ pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Mar
     let (writer, origin) = (writer.as_str(), request.origin.as_str());
     let job = |subject| {
         Job::idempotent(subject, move |_: Epoch| match subject.kind() {
-            Kind::Entity => Step::script(&script::MARK, &keys(subject, ['v', 'l', 'c', 's']), |cmd| {
+            Kind::Entity => Step::script(&script::MARK, &keys(subject, ['v', 'l', 'c', 's', 'p']), |cmd| {
                 cmd.arg(writer).arg(origin);
             }),
             Kind::Tag => Step::script(&script::MARK_TAG, &keys(subject, ['g', 'c']), |cmd| {
@@ -250,11 +307,14 @@ pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Mar
     }
     let migrating: Vec<_> = torn_among(&done, request.subjects).collect();
     let mut one_by_one = torn::mark(nodes, request, &migrating).await?.into_iter();
-    let (mut epochs, mut now) = (Vec::with_capacity(done.len()), StoreTime::default());
-    for (Done { value, link, .. }, stamp) in done.into_iter().zip(stamps) {
+    let (mut epochs, mut now, mut queued) = (Vec::with_capacity(done.len()), StoreTime::default(), Vec::new());
+    for (place, (Done { value, link, .. }, stamp)) in done.into_iter().zip(stamps).enumerate() {
         let told = match is_torn(&value) {
             true => one_by_one.next().ok_or_else(unanswered)?,
-            false => (link.epoch, StoreTime(reply::number(&value)?)),
+            false => {
+                let (now, is_queued) = reply::marked(&value)?;
+                (link.epoch, now, is_queued)
+            }
         };
         epochs.push(match stamp {
             (false, _) => told.0,
@@ -263,8 +323,11 @@ pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Mar
             (true, None) => nodes.parts.nobodys(),
         });
         now = now.max(told.1);
+        if told.2 {
+            queued.push(place);
+        }
     }
-    Ok(Marked { epochs, now })
+    Ok(Marked { epochs, now, queued })
 }
 
 pub(super) async fn clear(nodes: &Nodes, request: &ClearRequest<'_>) -> Result<Cleared, StoreError> {
@@ -274,7 +337,7 @@ pub(super) async fn clear(nodes: &Nodes, request: &ClearRequest<'_>) -> Result<C
     let job = |subject| {
         let stamp = nodes.sight(subject).stamp;
         Job::new(subject, move |epoch| match subject.kind() {
-            Kind::Entity => Step::script(&script::CLEAR, &keys(subject, ['v', 'l', 'c']), |cmd| {
+            Kind::Entity => Step::script(&script::CLEAR, &keys(subject, ['v', 'l', 'c', 'p']), |cmd| {
                 cmd.arg(writer);
                 let epoch = stamp.map(|stamp| stamp.fold(epoch));
                 for put in request.puts.iter().filter(|put| fits(put, subject, epoch)) {

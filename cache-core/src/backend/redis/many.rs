@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::commands::{
-    fill_entry, generations, lease_entry, lease_tag, leased, read_entry, release_entry, unanswered,
+    fill_entry, generations, lease_entry, lease_tag, leased, pend_entry, read_entry, release_entry, settle_entry,
+    unanswered,
 };
 use super::nodes::Nodes;
 use super::parts::{Sight, Stamp};
@@ -13,8 +14,8 @@ use super::reply::{self, Gate, is_torn};
 use super::send::{Done, Job, Reach};
 use super::torn;
 use crate::error::StoreError;
-use crate::store::{Fence, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased};
-use crate::subject::{EntryKey, Subject, TagStamp, Token};
+use crate::store::{Fence, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased, PendRequest};
+use crate::subject::{EntryKey, JournalId, Position, Subject, TagStamp, Token};
 
 type Each<T> = Vec<Result<T, StoreError>>;
 
@@ -151,11 +152,13 @@ impl<'a> Verdict<'a> {
                     it.fences.extend(fences);
                     Err(unanswered())
                 }
-                Ok(Gate::Open(answer)) => leased(answer, part.fold(link.epoch), stamps),
+                Ok(Gate::Open(answer)) => leased(answer, link.epoch, part, stamps),
                 Err(error) => Err(error),
             };
         }
-        if let Some(error) = failed {
+        if let Some(error) = failed
+            && !matches!(it.leased, Ok(Leased::Queued(_)))
+        {
             // A token that was granted lapses: nobody knows whether the tag is fenced.
             it.leased = Err(error);
         }
@@ -163,7 +166,9 @@ impl<'a> Verdict<'a> {
     }
 
     fn is_fenced(&self) -> bool {
-        !self.fences.is_empty() || !self.migrating.is_empty()
+        // A queued write is newer than what any fence stands for.
+        !matches!(self.leased, Ok(Leased::Queued(_)))
+            && (!self.fences.is_empty() || !self.migrating.is_empty())
     }
 }
 
@@ -219,16 +224,11 @@ pub(super) async fn lease(nodes: &Nodes, requests: &[LeaseRequest<'_>]) -> Each<
         release(nodes, &void).await;
     }
     let mut answers = Vec::with_capacity(requests.len());
-    for (request, mut verdict) in requests.iter().zip(verdicts) {
-        if !verdict.migrating.is_empty() {
-            match torn::fences(nodes, request, &verdict.migrating).await {
-                Ok(fences) => verdict.fences.extend(fences),
-                Err(error) => {
-                    answers.push(Err(error));
-                    continue;
-                }
-            }
-            answers.push(Ok(Leased::Fenced(verdict.fences)));
+    for (request, verdict) in requests.iter().zip(verdicts) {
+        if matches!(verdict.leased, Ok(Leased::Queued(_))) {
+            answers.push(verdict.leased);
+        } else if !verdict.migrating.is_empty() {
+            answers.push(torn_lease(nodes, request, verdict).await);
         } else if !verdict.fences.is_empty() {
             answers.push(Ok(Leased::Fenced(verdict.fences)));
         } else {
@@ -236,6 +236,19 @@ pub(super) async fn lease(nodes: &Nodes, requests: &[LeaseRequest<'_>]) -> Each<
         }
     }
     answers
+}
+
+/// Where a slot is migrating, fences and queued writes are all that can be learnt.
+async fn torn_lease(
+    nodes: &Nodes,
+    request: &LeaseRequest<'_>,
+    mut verdict: Verdict<'_>,
+) -> Result<Leased, StoreError> {
+    if let Some(queued) = super::commands::queued(nodes, &request.key.subject).await? {
+        return Ok(Leased::Queued(queued));
+    }
+    verdict.fences.extend(torn::fences(nodes, request, &verdict.migrating).await?);
+    Ok(Leased::Fenced(verdict.fences))
 }
 
 pub(super) async fn fill(nodes: &Nodes, requests: &[FillRequest<'_>]) -> Each<Filled> {
@@ -296,4 +309,41 @@ pub(super) async fn release(nodes: &Nodes, leases: &[(EntryKey, Token)]) -> Each
         Ok(done) => done.iter().map(|done| reply::number(&done.value).map(drop)).collect(),
         Err(error) => of_all(&error, leases.len()),
     }
+}
+
+pub(super) async fn pend(nodes: &Nodes, requests: &[PendRequest<'_>]) -> Each<()> {
+    let jobs: Vec<_> = requests.iter().map(pend_entry).collect();
+    let done = match nodes.run(&jobs, Reach::Any).await {
+        Ok(done) => done,
+        Err(error) => return of_all(&error, requests.len()),
+    };
+    let mut answers = Vec::with_capacity(requests.len());
+    for (done, request) in done.iter().zip(requests) {
+        answers.push(match is_torn(&done.value) {
+            true => torn::pend(nodes, *request).await,
+            false => reply::number(&done.value).map(drop),
+        });
+    }
+    answers
+}
+
+pub(super) async fn settle(
+    nodes: &Nodes,
+    subjects: &[Subject],
+    journal: JournalId,
+    position: Position,
+) -> Each<()> {
+    let jobs: Vec<_> = subjects.iter().map(|subject| settle_entry(subject, journal, position)).collect();
+    let done = match nodes.run(&jobs, Reach::Any).await {
+        Ok(done) => done,
+        Err(error) => return of_all(&error, subjects.len()),
+    };
+    let mut answers = Vec::with_capacity(subjects.len());
+    for (done, subject) in done.iter().zip(subjects) {
+        answers.push(match is_torn(&done.value) {
+            true => torn::settle(nodes, subject, journal, position).await,
+            false => reply::number(&done.value).map(drop),
+        });
+    }
+    answers
 }

@@ -8,6 +8,7 @@
 //! | `{name}:l` | hash: entry field -> `token\|lapses at` |
 //! | `{name}:c` | hash: writer -> `origin\|marked at\|solo`; no TTL, there only while a write is in flight |
 //! | `{name}:g` | a tag's generation, 16 hexadecimal digits |
+//! | `{name}:p` | hash: the last queued write; no TTL until it is settled |
 //! | `{name}:q` | stream: a journal's records; no TTL |
 //! | `{name}:i` | a journal's identity, 32 hexadecimal digits; no TTL |
 //!
@@ -53,14 +54,14 @@ use self::address::Target;
 use self::error::Refusal;
 pub use self::journal::RedisJournal;
 use self::nodes::Nodes;
-use crate::error::BuildError;
+use crate::error::{BuildError, StoreError};
 use crate::key::Namespace;
 use crate::rng::SystemRng;
 use crate::store::{
     Answers, Aside, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
-    MarkRequest, Marked, Shard, Store, StoreResult,
+    MarkRequest, Marked, PendRequest, Queued, Shard, Store, StoreResult,
 };
-use crate::subject::{EntryKey, Subject, Token};
+use crate::subject::{EntryKey, JournalId, Position, Subject, Token};
 use crate::time::SystemClock;
 
 /// How long [`RedisStore::connect`] waits for the first connection: enough for a server that is there, and nobody minds
@@ -114,6 +115,11 @@ impl RedisStore {
     }
 }
 
+/// The only answer of many.
+fn one(mut answers: Vec<Result<(), StoreError>>) -> Result<(), StoreError> {
+    answers.pop().unwrap_or_else(|| Err(commands::unanswered()))
+}
+
 impl Store for RedisStore {
     fn get<'a>(&'a self, key: &'a EntryKey, tags: &'a [Subject]) -> StoreResult<'a, Found> {
         Box::pin(commands::get(&self.inner.nodes, key, tags))
@@ -153,6 +159,37 @@ impl Store for RedisStore {
 
     fn release_many<'a>(&'a self, leases: &'a [(EntryKey, Token)]) -> Answers<'a, ()> {
         Box::pin(many::release(&self.inner.nodes, leases))
+    }
+
+    fn pend<'a>(&'a self, request: PendRequest<'a>) -> StoreResult<'a, ()> {
+        Box::pin(async move { one(many::pend(&self.inner.nodes, &[request]).await) })
+    }
+
+    fn settle<'a>(
+        &'a self,
+        subject: &'a Subject,
+        journal: JournalId,
+        position: Position,
+    ) -> StoreResult<'a, ()> {
+        let subjects = std::slice::from_ref(subject);
+        Box::pin(async move { one(many::settle(&self.inner.nodes, subjects, journal, position).await) })
+    }
+
+    fn queued<'a>(&'a self, subject: &'a Subject) -> StoreResult<'a, Option<Queued>> {
+        Box::pin(commands::queued(&self.inner.nodes, subject))
+    }
+
+    fn pend_many<'a>(&'a self, requests: &'a [PendRequest<'a>]) -> Answers<'a, ()> {
+        Box::pin(many::pend(&self.inner.nodes, requests))
+    }
+
+    fn settle_many<'a>(
+        &'a self,
+        subjects: &'a [Subject],
+        journal: JournalId,
+        position: Position,
+    ) -> Answers<'a, ()> {
+        Box::pin(many::settle(&self.inner.nodes, subjects, journal, position))
     }
 
     fn aside<'a>(&'a self, key: &'a EntryKey) -> StoreResult<'a, Option<Aside>> {

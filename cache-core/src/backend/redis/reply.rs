@@ -1,12 +1,14 @@
 //! Reads what the scripts answer. Pure. Refuses to guess: a reply that cannot be read is an error, never a lease.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use redis::Value;
 
 use super::error::{Fault, rejected};
 use crate::error::StoreError;
-use crate::store::{Fence, Origin};
-use crate::subject::{Epoch, Generation, Subject, TagStamp};
+use crate::store::{Fence, Origin, Queued};
+use crate::subject::{Epoch, Generation, JournalId, Position, Subject, TagStamp};
 use crate::time::StoreTime;
 
 /// What a script tells that either fences or goes on.
@@ -53,6 +55,14 @@ pub(super) fn is_moved(reply: &Value) -> bool {
 pub(super) fn number(reply: &Value) -> Result<u64, StoreError> {
     match reply {
         Value::Int(number) => u64::try_from(*number).map_err(|_| strange(reply)),
+        _ => Err(strange(reply)),
+    }
+}
+
+/// What MARK answered: the clock, and whether a queued write stands.
+pub(super) fn marked(reply: &Value) -> Result<(StoreTime, bool), StoreError> {
+    match reply {
+        Value::Int(now) => Ok((StoreTime(now.unsigned_abs()), *now < 0)),
         _ => Err(strange(reply)),
     }
 }
@@ -153,6 +163,21 @@ pub(super) fn gate(reply: Value, subject: &Subject) -> Result<Gate, StoreError> 
         None => Ok(Gate::Open(Answer { word, now, value: None })),
         Some(other) => Err(strange(&other)),
     }
+}
+
+/// A queued write as `queued.lua` puts it together.
+pub(super) fn queued(write: Vec<u8>, now: StoreTime, server: Epoch) -> Result<Queued, StoreError> {
+    let write = Bytes::from(write);
+    let text = |range: Range<usize>| std::str::from_utf8(write.get(range)?).ok();
+    let read = || {
+        let journal = JournalId(u128::from_str_radix(text(0..32)?, 16).ok()?);
+        let position = Position(u128::from_str_radix(text(32..64)?, 16).ok()?);
+        let field = u64::from_str_radix(text(64..80)?, 16).ok()?;
+        let is_of_epoch = write.get(80..88)? == server.0.to_le_bytes();
+        let age = now.since(StoreTime(text(88..104)?.parse().ok()?));
+        Some(Queued { journal, position, field, payload: write.slice(104..), age, is_of_epoch })
+    };
+    read().ok_or_else(|| rejected("a queued write stands there that this version does not understand"))
 }
 
 /// A writer and its record, `origin|marked at|…`. One that cannot be read is an error: nobody may lift it by its age.

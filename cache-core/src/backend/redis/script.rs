@@ -34,7 +34,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    LEASE = "standing.lua" "lease.lua";
+    LEASE = "standing.lua" "queued.lua" "lease.lua";
     TAG = "generation.lua" "standing.lua" "tag.lua";
     FILL = "fill.lua";
     RELEASE = "release.lua";
@@ -51,6 +51,9 @@ scripts! {
     APPEND = "append.lua";
     RECORDS = "records.lua";
     TRIM = "trim.lua";
+    PEND = "solo.lua" "pend.lua";
+    SETTLE = "solo.lua" "settle.lua";
+    SHOWN = "queued.lua" "shown.lua";
 }
 
 #[cfg(test)]

@@ -14,7 +14,10 @@
 //! * CLEAR of an entity: the leases, the entries, the fence. CLEAR of a tag: the generation, the fence. Fence first: a writer
 //!   that dies then has lifted it while something from before may still be there (if an earlier fence was lost), and nobody
 //!   comes back for it; and one whose answer is lost could not tell later that its fence had stood.
+//! * PEND: the queued write, the leases, the entries. With it there, no lease is granted. SETTLE: the leases, the entries, the queued
+//!   write; so nothing that was leased while it stood is left when it goes.
 
+use super::commands::{queued, settled, show};
 use super::link::Step;
 use super::nodes::Nodes;
 use super::reply::{self, Gate};
@@ -22,8 +25,8 @@ use super::script;
 use super::send::{Done, Job, Reach, WhenLost};
 use super::words::{key, lifetime, on_part, writers};
 use crate::error::StoreError;
-use crate::store::{ClearRequest, Fence, LeaseRequest, MarkRequest};
-use crate::subject::{Epoch, Kind, Subject};
+use crate::store::{ClearRequest, Fence, LeaseRequest, MarkRequest, PendRequest};
+use crate::subject::{Epoch, JournalId, Kind, Position, Subject};
 use crate::time::StoreTime;
 
 /// A step about one key of a subject.
@@ -59,7 +62,7 @@ pub(super) async fn mark(
     nodes: &Nodes,
     request: &MarkRequest<'_>,
     subjects: &[&Subject],
-) -> Result<Vec<(Epoch, StoreTime)>, StoreError> {
+) -> Result<Vec<(Epoch, StoreTime, bool)>, StoreError> {
     let (writer, origin) = (request.writer.to_string(), request.origin.as_str());
     let fenced = step(nodes, subjects, Reach::All, WhenLost::Again, |subject| {
         let writer = writer.clone();
@@ -70,9 +73,15 @@ pub(super) async fn mark(
         }))
     })
     .await?;
-    let told = |done: &Done| Ok((done.link.epoch, StoreTime(reply::number(&done.value)?)));
-    let marked = fenced.iter().map(told).collect::<Result<_, StoreError>>()?;
     drop_what_was(nodes, subjects, Reach::All, request.seed, request.tag_ttl).await?;
+    let mut marked = Vec::with_capacity(fenced.len());
+    for (done, subject) in fenced.iter().zip(subjects) {
+        let queued = match subject.kind() {
+            Kind::Entity => queued(nodes, subject).await?,
+            Kind::Tag => None,
+        };
+        marked.push((done.link.epoch, StoreTime(reply::number(&done.value)?), queued.is_some()));
+    }
     Ok(marked)
 }
 
@@ -96,6 +105,36 @@ pub(super) async fn clear(
     lifted.iter().try_fold(true, |stood, done| Ok(stood && reply::number(&done.value)? == 1))
 }
 
+/// PEND.
+pub(super) async fn pend(nodes: &Nodes, request: PendRequest<'_>) -> Result<(), StoreError> {
+    let subject = &request.key.subject;
+    let one = [subject];
+    let shown = step(nodes, &one, Reach::Any, WhenLost::Again, |subject| {
+        Some(Box::new(move |epoch| {
+            Step::script(&script::PEND, &[key(subject, 'p')], |cmd| show(cmd, request, epoch))
+        }))
+    });
+    acknowledged(&shown.await?)?;
+    drop_entity(nodes, &one, Reach::Any).await
+}
+
+/// SETTLE.
+pub(super) async fn settle(
+    nodes: &Nodes,
+    subject: &Subject,
+    journal: JournalId,
+    position: Position,
+) -> Result<(), StoreError> {
+    drop_entity(nodes, &[subject], Reach::Any).await?;
+    let one = [subject];
+    let gone = step(nodes, &one, Reach::Any, WhenLost::Again, |subject| {
+        Some(Box::new(move |_| {
+            Step::script(&script::SETTLE, &[key(subject, 'p')], |cmd| settled(cmd, journal, position))
+        }))
+    });
+    acknowledged(&gone.await?)
+}
+
 /// Leases, then entries; of a tag the generation.
 async fn drop_what_was(
     nodes: &Nodes,
@@ -108,10 +147,20 @@ async fn drop_what_was(
         Some(if subject.kind() == Kind::Tag { turn(subject, seed, ttl) } else { unlink(subject, 'l') })
     });
     acknowledged(&first.await?)?;
-    let then = step(nodes, subjects, reach, WhenLost::Again, |subject| {
-        (subject.kind() == Kind::Entity).then(|| unlink(subject, 'v'))
-    });
-    acknowledged(&then.await?)
+    let entities: Vec<_> = subjects.iter().copied().filter(|subject| subject.kind() == Kind::Entity).collect();
+    drop_part(nodes, &entities, reach, 'v').await
+}
+
+/// Leases, then entries.
+async fn drop_entity(nodes: &Nodes, subjects: &[&Subject], reach: Reach) -> Result<(), StoreError> {
+    drop_part(nodes, subjects, reach, 'l').await?;
+    drop_part(nodes, subjects, reach, 'v').await
+}
+
+async fn drop_part(nodes: &Nodes, subjects: &[&Subject], reach: Reach, part: char) -> Result<(), StoreError> {
+    let dropped =
+        step(nodes, subjects, reach, WhenLost::Again, |subject| Some(unlink(subject, part)));
+    acknowledged(&dropped.await?)
 }
 
 fn acknowledged(done: &[Done]) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ use crate::engine::Core;
 use crate::engine::ask::within;
 use crate::engine::lease::{Force, Stamp};
 use crate::engine::load::{FIRST_PAUSE, LAST_PAUSE};
+use crate::engine::queued::Shown;
 use crate::flight::{Leader, Load, Wait};
 use crate::freshness::{Proof, Stage};
 use crate::mode::{NotStored, Outcome};
@@ -154,6 +155,19 @@ impl<V: Cacheable> Reading<'_, V> {
                         }
                         // It stands, but not for this reader: replace it.
                         _ => again.push(Errand { force: Force::over(found.blob.as_ref()), ..errand }),
+                    },
+                    Ok(Leased::Queued(queued)) => match reader.shown(&queued).await {
+                        Shown::Value(alive) => {
+                            reader.tell_hit(Outcome::Awaited, &alive);
+                            let value = alive.value.clone().map(|value| value as _);
+                            self.known[errand.place] = Some(alive.value);
+                            if let Some(leader) = errand.leader {
+                                leader.lands(value, Proof::Entry { asked: errand.asked });
+                            }
+                        }
+                        Shown::Settled => again.push(errand),
+                        // Another release's: what the database has is older until it is flushed.
+                        Shown::Foreign => busy.push(errand),
                     },
                     Ok(Leased::Fenced(fences)) => fenced.push((errand, fences)),
                     Ok(Leased::Busy) => busy.push(errand),

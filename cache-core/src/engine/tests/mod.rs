@@ -11,6 +11,7 @@ mod learned;
 mod memo;
 mod mixups;
 mod nesting;
+mod queued;
 mod readers;
 mod shards;
 mod version;

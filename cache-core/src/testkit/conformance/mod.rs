@@ -28,6 +28,7 @@ pub mod leases;
 pub mod many;
 pub mod namespaces;
 pub mod puts;
+pub mod queued;
 pub mod tags;
 mod trial;
 
@@ -151,6 +152,17 @@ facts! {
         a_put_asks_to_be_kept_aside_like_a_fill,
         a_clear_of_the_namespace_makes_what_is_kept_worthless,
     }
+    queued {
+        a_queued_write_is_what_a_lease_answers,
+        a_queued_write_drops_entries_and_tokens,
+        a_queued_write_is_shown_under_a_fence_too,
+        of_one_journal_the_later_write_stands,
+        a_settled_write_is_gone_and_stays_gone,
+        a_settle_drops_entries_and_tokens,
+        a_settle_leaves_what_it_is_not_about,
+        a_mark_tells_where_queued_writes_stand,
+        no_put_over_a_queued_write,
+    }
     many {
         nothing_is_answered_to_nothing,
         many_gets_are_answered_in_order,
@@ -202,6 +214,11 @@ pub async fn run(store: &dyn Store) -> Report {
 /// Whether a store keeps aside what marks drop, as a store may; what it keeps, [`run`] judges.
 pub async fn keeps_aside(store: &dyn Store) -> bool {
     aside::keeps(&Trial::new(store)).await
+}
+
+/// Whether a store shows queued writes, as write-behind needs it; how it shows them, [`run`] judges.
+pub async fn shows_queued(store: &dyn Store) -> bool {
+    queued::shows(&Trial::new(store)).await
 }
 
 /// What [`run`] found; prints one line a fact.

@@ -1,19 +1,20 @@
 -- CLEAR of an entity: the write is visible, or will never be.
--- KEYS   entries (v), leases (l) and fences (c) of one subject
+-- KEYS   entries (v), leases (l) and fences (c) of one subject, and its queued write (p)
 -- ARGV   writer, then for each value to install: field, ms to live, ms to be kept aside for by a mark that drops it, blob
 -- Reply  {whether this writer's fence stood (1 or 0), how many values were installed}
 -- Keeps  I3: lifts this writer's fence only. I1 and I2: drops entries and tokens again, also when the fence is gone, and
 --        keeps nothing of them aside: nobody knows how old they are. Values
---        are installed only if the solo bit stands and no other fence does; the caller has compared the epoch.
+--        are installed only if the solo bit stands, no other fence does, and no queued write stands or was settled lately; the
+--        caller has compared the epoch.
 --        Works at maxmemory, where it installs nothing: HSETNX on a field that is there changes nothing, but is refused
 --        when memory is short.
-local v, l, c = KEYS[1], KEYS[2], KEYS[3]
+local v, l, c, p = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local writer = ARGV[1]
 
 local may_install = false
 if #ARGV > 1 then
   local fence = redis.call('HGET', c, writer)
-  if fence and string.sub(fence, -2) == '|1' and redis.call('HLEN', c) == 1 then
+  if fence and string.sub(fence, -2) == '|1' and redis.call('HLEN', c) == 1 and redis.call('EXISTS', p) == 0 then
     may_install = type(redis.pcall('HSETNX', c, writer, '')) == 'number'
   end
 end

@@ -1,13 +1,18 @@
 -- LEASE: permission to fill one entry.
--- KEYS   entries (v), leases (l) and fences (c) of one subject
--- ARGV   field, token, duration in ms, epoch of the connection (8 bytes), force (0 or 1), checksum of
+-- KEYS   entries (v), leases (l), fences (c) and queued write (p) of one subject
+-- ARGV   field, token, duration in ms, epoch of entries (8 bytes), force (0 or 1), checksum of
 --        the entry that force is for (8 bytes, or empty for any), finished writers ...
--- Reply  {granted, now} or {busy, now} or {present, now, blob} or {fenced, now, {writer, record, ...}}
--- Keeps  I1: no token is given while a fence stands. An entry of another epoch does not count; a fill replaces it.
-local v, l, c = KEYS[1], KEYS[2], KEYS[3]
+-- Reply  {granted, now} or {busy, now} or {present, now, blob} or {fenced, now, {writer, record, ...}} or {queued, now, write}
+-- Keeps  I1: no token is given while a fence or a queued write stands. An entry of another epoch does not count; a fill replaces it.
+local v, l, c, p = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local field, token, duration, epoch, force, over = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local queued = queued_write(p)
+if queued then
+  return {'queued', now, queued}
+end
 
 local fences = standing_fences(c, ARGV, 7)
 if #fences > 0 then

@@ -1,12 +1,12 @@
 -- MARK of an entity: a write is in flight.
--- KEYS   entries (v), leases (l) and fences (c) of one subject, and what marks have dropped (s)
+-- KEYS   entries (v), leases (l) and fences (c) of one subject, what marks have dropped (s), and the queued write (p)
 -- ARGV   writer, origin
--- Reply  now
+-- Reply  now, negative where a queued write stands
 -- Keeps  I1 and I2: entries and tokens go in the same step. Entries one of which asks for it (the field `aside`: for how many
 --        ms) go to s, where no read of an entry looks; s says in the field `since` when that was. A fence is `origin|marked at|solo`; solo means that no other
 --        writer's fence stood from its mark to now. A second mark of one writer changes nothing.
 --        Works at maxmemory: UNLINK comes first, and a script that has written may write on.
-local v, l, c, s = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local v, l, c, s, p = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local writer, origin = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -34,5 +34,9 @@ for i = 1, #fences, 2 do
 end
 if not ours then
   redis.call('HSET', c, writer, origin .. '|' .. string.format('%.0f', now) .. '|' .. (others and '0' or '1'))
+end
+local queued = redis.pcall('HEXISTS', p, 'value')
+if queued == 1 then
+  return -now
 end
 return now

@@ -1,0 +1,138 @@
+//! Queued writes: shown once a journal has them, served while they stand, settled once the database has them. Refuses to serve one
+//! that may be older than the database without asking it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::ask::within;
+use super::lease::Force;
+use super::load::Reader;
+use super::read::Alive;
+use super::{Core, put};
+use crate::codec;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::journal::Applied;
+use crate::output::{Output, ValueOf};
+use crate::stampede::Standing;
+use crate::store::{PendRequest, Queued};
+use crate::subject::{JournalId, Position, Subject};
+
+/// Older ones may be what a command left that was under way for too long, or the rest of a flush that died: the database is asked.
+const YOUNG: Duration = Duration::from_secs(10);
+/// What the database said counts for this long.
+const TOLD: Duration = Duration::from_millis(50);
+
+/// Who can be asked how far a journal is applied, and what they said lately.
+#[derive(Debug, Default)]
+pub(crate) struct Settling {
+    known: RwLock<Vec<Arc<dyn Applied>>>,
+    told: Mutex<HashMap<JournalId, (Duration, Option<Position>)>>,
+}
+
+impl Settling {
+    /// Adds somebody in the place of another one of his name.
+    pub(crate) fn add(&self, applied: Arc<dyn Applied>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|other| other.is_alive() && other.name() != applied.name());
+        known.push(applied);
+    }
+}
+
+/// What a queued write is to a reader.
+pub(super) enum Shown<V> {
+    /// The newest value.
+    Value(Alive<V>),
+    /// Nothing any more: the database has it.
+    Settled,
+    /// Not readable here: another type's, or another release's.
+    Foreign,
+}
+
+impl Core {
+    /// Shows queued writes to every reader.
+    pub(crate) async fn pend(&self, writes: &[PendRequest<'_>]) -> Result<(), StoreError> {
+        let Some(store) = self.store().filter(|_| !writes.is_empty()) else { return Ok(()) };
+        crate::mode::written(writes.iter().map(|write| &write.key.subject));
+        let pending = async { store.pend_many(writes).await.into_iter().collect() };
+        within(self.settings.mark_deadline, pending).await
+    }
+
+    /// Takes back what is shown of these subjects: the database has everything of this journal up to a position.
+    pub(crate) async fn settle(
+        &self,
+        subjects: &[Subject],
+        journal: JournalId,
+        position: Position,
+    ) -> Result<(), StoreError> {
+        let Some(store) = self.store().filter(|_| !subjects.is_empty()) else { return Ok(()) };
+        let settling = async { store.settle_many(subjects, journal, position).await.into_iter().collect() };
+        within(self.settings.mark_deadline, settling).await
+    }
+
+    /// How far a journal is applied, if anybody knows.
+    async fn applied(&self, journal: JournalId) -> Option<Position> {
+        let now = self.clock.monotonic();
+        let told = self.settling.told.lock().unwrap_or_else(PoisonError::into_inner).get(&journal).copied();
+        if let Some((_, position)) = told.filter(|(at, _)| now < *at + TOLD) {
+            return position;
+        }
+        let known = self.settling.known.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut applied = None;
+        for one in known {
+            applied = applied.max(one.applied(journal).await);
+        }
+        let mut told = self.settling.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|_, (at, _)| now < *at + TOLD);
+        told.insert(journal, (now, applied));
+        applied
+    }
+
+    /// Whether a queued write that stands is certainly not in the database yet, or not for long.
+    pub(super) fn is_sure(&self, queued: &Queued) -> bool {
+        queued.is_of_epoch && queued.age < YOUNG
+    }
+
+    /// Whether the database has a queued write that stands; then it is settled.
+    pub(super) async fn is_applied(&self, subject: &Subject, queued: &Queued) -> Result<bool, StoreError> {
+        if self.applied(queued.journal).await.is_none_or(|applied| applied < queued.position) {
+            return Ok(false);
+        }
+        let settled = self.settle(std::slice::from_ref(subject), queued.journal, queued.position).await;
+        settled.map(|()| true)
+    }
+}
+
+impl<O: Output> Reader<'_, O> {
+    /// What a queued write on this entry's subject is to this call.
+    pub(super) async fn shown(&self, queued: &Queued) -> Shown<ValueOf<O>> {
+        if !self.core.is_sure(queued) {
+            match self.core.is_applied(&self.plan.key.subject, queued).await {
+                Ok(true) => return Shown::Settled,
+                Ok(false) => {}
+                // It may be older than the database, or newer: only one of the two can be loaded.
+                Err(error) if error.kind() != StoreErrorKind::Rejected => return Shown::Foreign,
+                Err(_) => {}
+            }
+        }
+        if queued.field != put::kind::<ValueOf<O>>(self.plan.state.site.template) {
+            return Shown::Foreign;
+        }
+        let Some((codec, payload)) = queued.payload.split_first() else { return Shown::Foreign };
+        match codec::decode(*codec, payload) {
+            Ok(value) => Shown::Value(Alive {
+                value: Some(Arc::new(value)),
+                standing: Standing::Current,
+                force: Force::No,
+                age: queued.age,
+                left: Duration::ZERO,
+                known: None,
+            }),
+            Err(error) => {
+                self.plan.state.counters.undecodable.add();
+                tracing::debug!(%error, key = %self.plan.key.subject, "a queued write does not decode; loading");
+                Shown::Foreign
+            }
+        }
+    }
+}
