@@ -179,7 +179,7 @@ impl Cache {
     /// An empty recording for a transaction that is about to begin. For authors of scopes such as `cache_sqlx::CacheTx`.
     #[must_use]
     pub fn recording(&self) -> Recording {
-        let recording = Recording::new(self.0.namespace.clone()).of(&self.0);
+        let recording = Recording::new(self.0.namespace.clone()).after(self.0.clone());
         if self.0.settings.faults.forgets_subjects { recording.forgetting() } else { recording }
     }
 

@@ -74,7 +74,8 @@ impl Catalogue {
             }
         }
         for queue in &self.queues {
-            let Some(other) = types.get(&shape(queue.template)).filter(|read| read.value != queue.value) else {
+            let Some(other) = types.get(&shape(queue.template)).filter(|read| read.value != queue.value)
+            else {
                 continue;
             };
             errors.push(format!(

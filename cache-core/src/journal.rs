@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::JournalError;
-use crate::schema::Cacheable;
-use crate::site::QueueSite;
+use crate::schema::{self, Cacheable};
+use crate::site::{QueueSite, shape};
 use crate::store::BoxFuture;
 pub use crate::subject::{JournalId, Position};
 use crate::time::StoreTime;
@@ -148,7 +149,7 @@ impl<J: Journal + ?Sized> Journal for Arc<J> {
 /// What a queued write is known by to those who read its key: the value's type and the template.
 #[must_use]
 pub fn kind<V: Cacheable>(template: &str) -> u64 {
-    crate::engine::kind::<V>(template)
+    xxh3_64_with_seed(shape(template).as_bytes(), schema::fingerprint::<V>())
 }
 
 /// A queue, seen by `#[writes_behind]`: takes values of one type.

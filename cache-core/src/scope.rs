@@ -10,10 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 pub use nest::Nest;
-pub use settled::AfterQueued;
 use settled::Settled;
+pub use settled::{AfterQueued, Settles};
 
-use crate::engine::Core;
 use crate::key::{Namespace, Text};
 use crate::mode;
 use crate::site::{Location, ReadSite, WriteSite};
@@ -133,7 +132,7 @@ pub struct Recording {
     /// Breaks a rule, for the test kit: a savepoint's rollback takes the subjects with it.
     forgets: bool,
     /// Who knows what is queued; nobody where none of the program's functions queues.
-    core: Option<Arc<Core>>,
+    queues: Option<Arc<dyn Settles>>,
 }
 
 #[derive(Debug, Default)]
@@ -162,7 +161,7 @@ impl Recording {
     /// An empty recording whose subjects lie in this namespace.
     #[must_use]
     pub fn new(namespace: Namespace) -> Self {
-        Self { namespace, state: Arc::default(), since: 0, forgets: false, core: None }
+        Self { namespace, state: Arc::default(), since: 0, forgets: false, queues: None }
     }
 
     /// The same without the rule that a rollback keeps subjects.

@@ -3,6 +3,7 @@
 
 use cache_core::Cache;
 use cache_core::commit::{CommitError, OpenTransaction, Standing, Uncommitted, Unnamed};
+use cache_core::error::WriteErrorKind;
 use cache_core::scope::Recording;
 use sqlx::{Connection, Transaction};
 
@@ -66,6 +67,7 @@ fn unnamed(error: sqlx::Error) -> Unnamed<sqlx::Error> {
 
 fn told(error: CommitError<sqlx::Error>) -> sqlx::Error {
     match error {
+        CommitError::Unfenced(error) if error.kind() == WriteErrorKind::Queued => TxError::Queued(error),
         CommitError::Unfenced(error) => TxError::Unfenced(error),
         CommitError::RolledBack(error) => TxError::RolledBack(error),
         CommitError::Unidentified(error) => TxError::Unidentified(error),

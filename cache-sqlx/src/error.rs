@@ -18,6 +18,8 @@ use sqlx::error::{DatabaseError, ErrorKind};
 pub enum TxError {
     /// Nothing was changed: the cache entries could not be fenced. Try again when the store answers.
     Unfenced(WriteError),
+    /// Nothing was changed: something that was queued earlier on what it changes is not flushed yet, and would undo it.
+    Queued(WriteError),
     /// Nothing was changed: the transaction had failed before its COMMIT.
     RolledBack(sqlx::Error),
     /// Nothing was changed: the database did not say which transaction this is.
@@ -43,9 +45,11 @@ impl TxError {
     #[must_use]
     pub fn was_made(&self) -> Option<bool> {
         match self {
-            Self::Unfenced(_) | Self::RolledBack(_) | Self::Unidentified(_) | Self::Uncovered(_) => {
-                Some(false)
-            }
+            Self::Unfenced(_)
+            | Self::Queued(_)
+            | Self::RolledBack(_)
+            | Self::Unidentified(_)
+            | Self::Uncovered(_) => Some(false),
             Self::Unclear(_) => Some(true),
             Self::CommitUnknown(_) | Self::CommittedOutside => None,
         }
@@ -55,6 +59,9 @@ impl TxError {
         match self {
             Self::Unfenced(_) => {
                 "the transaction was rolled back: its cache entries could not be fenced, so readers might have kept old values; try again when the cache's store answers"
+            }
+            Self::Queued(_) => {
+                "the transaction was rolled back: an earlier write to the same thing is still queued and would undo it; try again, in a transaction that has not locked what the queue's flush changes"
             }
             Self::RolledBack(_) => {
                 "the transaction was rolled back: it had already failed when it was to be committed; look for the statement whose error was ignored, and run the transaction again"
@@ -87,7 +94,7 @@ impl fmt::Display for TxError {
 impl StdError for TxError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Unfenced(e) | Self::Unclear(e) => Some(e),
+            Self::Unfenced(e) | Self::Queued(e) | Self::Unclear(e) => Some(e),
             Self::RolledBack(e) | Self::Unidentified(e) | Self::CommitUnknown(e) => Some(e),
             Self::Uncovered(e) => Some(e),
             Self::CommittedOutside => None,

@@ -71,7 +71,10 @@ struct Dropped {
 
 impl Slot {
     fn is_empty(&self) -> bool {
-        self.values.is_empty() && self.leases.is_empty() && self.fences.is_empty() && self.aside.is_none()
+        self.values.is_empty()
+            && self.leases.is_empty()
+            && self.fences.is_empty()
+            && self.aside.is_none()
             && self.queued.is_none()
     }
 

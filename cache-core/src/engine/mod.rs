@@ -35,7 +35,7 @@ pub(crate) use behind::{Background, Inline};
 pub(crate) use call::tell_bypassed;
 pub(crate) use hint::Namer;
 pub use hint::{Between, Frame, ValueTags};
-pub(crate) use put::{kind, put};
+pub(crate) use put::put;
 pub use read::Tags;
 pub(crate) use read::{Request, read, request};
 pub(crate) use turn::Turn;

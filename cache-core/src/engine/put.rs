@@ -30,11 +30,6 @@ pub(crate) fn field<V: Cacheable>(seed: u64) -> u64 {
     xxh3_64_with_seed(&schema::fingerprint::<V>().to_le_bytes(), seed)
 }
 
-/// What a queued write is the value of: schema and template, whatever the tags of those who read it.
-pub(crate) fn kind<V: Cacheable>(template: &str) -> u64 {
-    xxh3_64_with_seed(shape(template).as_bytes(), schema::fingerprint::<V>())
-}
-
 /// Records the value of a write-through for the read sites that share its template. No such site, no value, a site with
 /// tags (whose generations were not read before the value was), or one with `unless`, `only_if` or `ttl_from` (which are asked
 /// where a value is loaded): nothing is recorded, and the commit only clears.

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::Core;
 use super::ask::within;
 use super::lease::Force;
 use super::load::Reader;
 use super::read::Alive;
-use super::{Core, put};
 use crate::codec;
 use crate::error::{StoreError, StoreErrorKind};
-use crate::journal::Applied;
+use crate::journal::{self, Applied};
 use crate::output::{Output, ValueOf};
 use crate::stampede::Standing;
 use crate::store::{PendRequest, Queued};
@@ -115,7 +115,7 @@ impl<O: Output> Reader<'_, O> {
                 Err(_) => {}
             }
         }
-        if queued.field != put::kind::<ValueOf<O>>(self.plan.state.site.template) {
+        if queued.field != journal::kind::<ValueOf<O>>(self.plan.state.site.template) {
             return Shown::Foreign;
         }
         let Some((codec, payload)) = queued.payload.split_first() else { return Shown::Foreign };

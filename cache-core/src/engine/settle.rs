@@ -7,12 +7,11 @@ use std::time::Duration;
 use super::Core;
 use super::ask::within;
 use super::load::{FIRST_PAUSE, LAST_PAUSE};
-use crate::catalogue::Catalogue;
 use crate::error::{WriteError, WriteErrorKind};
 use crate::journal::Drains;
-use crate::scope::AfterQueued;
-use crate::site::{WriteSite, shape};
-use crate::store::{Marked, Store};
+use crate::scope::{AfterQueued, Settles};
+use crate::site::{Site, WriteSite, shape};
+use crate::store::{BoxFuture, Marked, Store};
 use crate::subject::{Kind, Subject};
 
 /// How long a write waits for what was queued before it: some flushes, and less than callers wait.
@@ -47,11 +46,15 @@ struct Shapes {
 fn shapes() -> &'static Shapes {
     static SHAPES: OnceLock<Shapes> = OnceLock::new();
     SHAPES.get_or_init(|| {
-        let catalogue = Catalogue::linked();
-        let templates: Vec<_> = catalogue.queues().iter().map(|queue| queue.template).collect();
+        let linked = || inventory::iter::<Site>.into_iter();
+        let queued = |site: &Site| if let Site::Queue(queue) = site { Some(queue.template) } else { None };
+        let templates: Vec<_> = linked().filter_map(queued).collect();
         let keys: Vec<_> = templates.iter().map(|template| shape(template)).collect();
-        let reads = catalogue.reads().iter().filter(|read| keys.contains(&shape(read.template)));
-        let tags = reads.flat_map(|read| read.tags.iter().map(|tag| shape(tag))).collect();
+        let read = |site: &Site| match site {
+            Site::Read(read) if keys.contains(&shape(read.template)) => read.tags,
+            _ => &[],
+        };
+        let tags = linked().flat_map(read).map(|tag| shape(tag)).collect();
         let literals = templates.iter().map(|template| template.split('<').next().unwrap_or_default());
         Shapes { literals: literals.collect(), keys, tags }
     })
@@ -74,9 +77,23 @@ impl Shapes {
     }
 }
 
+impl Settles for Core {
+    fn settles<'a>(
+        &'a self,
+        subjects: &'a [Subject],
+        site: Option<&'a WriteSite>,
+    ) -> BoxFuture<'a, AfterQueued> {
+        Box::pin(self.after_queued(subjects, site))
+    }
+
+    fn has_queues(&self) -> bool {
+        !shapes().keys.is_empty()
+    }
+}
+
 impl Core {
     /// Waits, for a while, until what is queued on these subjects is in the database, and what else a function changes.
-    pub(crate) async fn settles(&self, subjects: &[Subject], site: Option<&WriteSite>) -> AfterQueued {
+    pub(crate) async fn after_queued(&self, subjects: &[Subject], site: Option<&WriteSite>) -> AfterQueued {
         let (shapes, mut after) = (shapes(), AfterQueued::default());
         let Some(store) = self.store().filter(|_| !shapes.keys.is_empty()) else { return after };
         let until = self.clock.monotonic() + PATIENCE;

@@ -42,11 +42,7 @@ pub struct Around<'c>(Subjects<'c>);
 
 impl<'c> Around<'c> {
     /// Names what it changes.
-    pub fn new(
-        cache: &'c Cache,
-        site: &'static WriteSite,
-        subjects: impl FnOnce(&mut Subjects<'c>),
-    ) -> Self {
+    pub fn new(cache: &'c Cache, site: &'static WriteSite, subjects: impl FnOnce(&mut Subjects<'c>)) -> Self {
         let mut collected = Subjects { cache, site, writes: Writes::default() };
         subjects(&mut collected);
         Self(collected)
@@ -62,7 +58,7 @@ impl<'c> Around<'c> {
         F: Future<Output = Result<T, E>>,
     {
         let Subjects { cache, site, writes } = self.0;
-        let settled = cache.0.settles(&writes.subjects, Some(site)).await;
+        let settled = cache.0.after_queued(&writes.subjects, Some(site)).await;
         let writes = Writes { settled, ..writes };
         let fenced = cache.fence(writes, Origin::none()).await.map_err(E::from_write_error)?;
         super::settle(fenced, body().await).await

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Recording;
-use crate::engine::Core;
 use crate::site::WriteSite;
+use crate::store::BoxFuture;
 use crate::subject::Subject;
 
 /// How a write stands to what is queued: what was queued before it must be in the database before it.
@@ -46,10 +46,23 @@ impl Settled {
     }
 }
 
+/// Who lets what is queued go first.
+pub trait Settles: Send + Sync {
+    /// Waits, for a while, until what is queued on these subjects is in the database, and what else a function changes.
+    fn settles<'a>(
+        &'a self,
+        subjects: &'a [Subject],
+        site: Option<&'a WriteSite>,
+    ) -> BoxFuture<'a, AfterQueued>;
+
+    /// Whether there is anything that queues.
+    fn has_queues(&self) -> bool;
+}
+
 impl Recording {
-    /// The same for a cache whose engine knows what is queued.
-    pub(crate) fn of(self, core: &Arc<Core>) -> Self {
-        Self { core: Some(core.clone()), ..self }
+    /// The same in a program of which this knows what it queues.
+    pub(crate) fn after(self, queues: Arc<dyn Settles>) -> Self {
+        Self { queues: Some(queues).filter(|queues| queues.has_queues()), ..self }
     }
 
     /// This transaction is the flush of a queue: nothing that is queued is in its way. For authors of queues.
@@ -63,7 +76,7 @@ impl Recording {
     /// those on what is recorded after this, are in the way of the commit if they still stand. `site` tells what else a
     /// function changes.
     pub async fn settle(&self, site: Option<&WriteSite>) {
-        let Some(core) = &self.core else { return };
+        let Some(queues) = &self.queues else { return };
         let owed = {
             let mut state = self.lock();
             if state.settled.done.is_flush {
@@ -71,7 +84,7 @@ impl Recording {
             }
             std::mem::take(&mut state.settled.owed)
         };
-        let settled = core.settles(&owed, site).await;
+        let settled = queues.settles(&owed, site).await;
         let mut state = self.lock();
         state.settled.done.subjects.extend(settled.subjects);
         state.settled.done.is_stuck |= settled.is_stuck;

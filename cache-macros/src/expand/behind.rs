@@ -12,8 +12,7 @@ use crate::model::Behind;
 pub(crate) fn behind(behind: &Behind, function: &Function) -> TokenStream {
     let span = Span::mixed_site();
     let p = private(&behind.krate);
-    let (at, template, value_text) =
-        (location(&p, function), name::template(&p, &behind.key), &behind.value);
+    let (at, template, value_text) = (location(&p, function), name::template(&p, &behind.key), &behind.value);
     let site = quote_spanned! {span=>
         static __CACHE_SITE: #p::QueueSite =
             #p::QueueSite { at: #at, template: #template, value: #value_text };
@@ -37,7 +36,8 @@ pub(crate) fn behind(behind: &Behind, function: &Function) -> TokenStream {
     let pointing = local_at("__cache_value", there);
     let peeked = quote_spanned!(there=> #p::Payload::peek(&#pointing));
     let at_queue = span.located_at(behind.queue.span());
-    let queued = quote_spanned! {at_queue=> #p::WriteBehind::write_behind(#queue, &__CACHE_SITE, #key, #item) };
+    let queued =
+        quote_spanned! {at_queue=> #p::WriteBehind::write_behind(#queue, &__CACHE_SITE, #key, #item) };
     let inside = quote_spanned! {span=>
         let #queue = #source;
         #before

@@ -1,7 +1,8 @@
 //! `#[writes_behind]`.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{Expr, Path};
 
 use super::options::{Known, Options};
@@ -43,7 +44,8 @@ impl Behind {
         let key = match options.one("key") {
             Some(key) => resolver.key(key, &mut mistakes),
             None => {
-                let message = "`#[writes_behind]` needs the key whose value it writes: write `key = \"user:<id>\"`";
+                let message =
+                    "`#[writes_behind]` needs the key whose value it writes: write `key = \"user:<id>\"`";
                 mistakes.add_error(options.mistake(message));
                 None
             }
@@ -76,6 +78,6 @@ fn by_reference(queue: &Expr, function: &Function) -> TokenStream {
     };
     match param {
         Some(param) if param.is_shared_reference() => queue.to_token_stream(),
-        _ => quote!(&#queue),
+        _ => quote_spanned!(queue.span()=> &#queue),
     }
 }

@@ -112,7 +112,8 @@ impl Shared {
             && let Some(record) = records.last()
         {
             last = record.position;
-            if let Err(Trouble::Away(why) | Trouble::Poison { reason: why, .. }) = place.pend(&records).await {
+            if let Err(Trouble::Away(why) | Trouble::Poison { reason: why, .. }) = place.pend(&records).await
+            {
                 // What was acknowledged stands in the store, unless that lost it; the flush shows it again.
                 tracing::warn!(queue = self.name, why, "what waits could not be shown again at start");
                 return;
@@ -147,14 +148,15 @@ impl Place<'_> {
             }
             Err(_) => return Ok(None),
         };
-        let position = u128::from_str_radix(&position, 16).map(Position).map_err(|_| {
-            format!("`{position}` in cache_queues is no position of the queue `{queue}`")
-        })?;
+        let position = u128::from_str_radix(&position, 16)
+            .map(Position)
+            .map_err(|_| format!("`{position}` in cache_queues is no position of the queue `{queue}`"))?;
         let is_drained = || async { journal.read(position, 1).await.is_ok_and(|records| records.is_empty()) };
         if holds != self.holds && !is_drained().await {
             return Err(format!(
                 "the queue `{queue}` holds writes of type `{holds}` in {}, and would be given `{}`: give one of them another name and journal, or let the release that wrote the others drain it first",
-                journal.describe(), self.holds,
+                journal.describe(),
+                self.holds,
             ));
         }
         Ok(Some(position))

@@ -75,7 +75,9 @@ impl fmt::Display for QueueError {
             QueueErrorKind::Full => "the queue is full, and the write was not queued",
             QueueErrorKind::NotQueued => "the write was not queued",
             QueueErrorKind::Unknown => "it is unknown whether the write was queued",
-            QueueErrorKind::Unshown => "the write was queued, and reads may not see it before it is in the database",
+            QueueErrorKind::Unshown => {
+                "the write was queued, and reads may not see it before it is in the database"
+            }
         };
         write!(f, "{what}: {}", self.source)
     }

@@ -95,7 +95,9 @@ impl<F> Flusher<F> {
 
     /// Tells the store what the database has, until it has heard. Nothing is trimmed before, so that whoever takes over can.
     async fn settles(&mut self, place: &Place<'_>, subjects: &[Subject], applied: Position) {
-        while let Err(Trouble::Away(why) | Trouble::Poison { reason: why, .. }) = place.settle(subjects, applied).await {
+        while let Err(Trouble::Away(why) | Trouble::Poison { reason: why, .. }) =
+            place.settle(subjects, applied).await
+        {
             self.rests(&why).await;
         }
         self.pause = FIRST_PAUSE;

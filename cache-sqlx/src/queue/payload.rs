@@ -13,7 +13,9 @@ const HEAD: usize = 16;
 /// make of the bytes of an earlier one is what that one meant.
 pub(super) fn type_name<V>() -> String {
     let mut text = String::new();
-    for part in std::any::type_name::<V>().split_inclusive(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':'))) {
+    for part in
+        std::any::type_name::<V>().split_inclusive(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':')))
+    {
         text.push_str(part.rsplit("::").next().unwrap_or(part));
     }
     text

@@ -95,20 +95,24 @@ impl Place<'_> {
         .map_err(|e| away(&e))?;
         let Some((position, settled)) = found else {
             // The first flush of this journal, or somebody else has it.
-            let begun = sqlx::query("INSERT INTO cache_queues VALUES ($1, $2, $3, $3, $4) ON CONFLICT DO NOTHING")
-                .bind(self.queue)
-                .bind(&journal)
-                .bind(digits(Position(0)))
-                .bind(self.holds)
-                .execute(&mut *tx)
-                .await
-                .map_err(|e| away(&e))?;
+            let begun =
+                sqlx::query("INSERT INTO cache_queues VALUES ($1, $2, $3, $3, $4) ON CONFLICT DO NOTHING")
+                    .bind(self.queue)
+                    .bind(&journal)
+                    .bind(digits(Position(0)))
+                    .bind(self.holds)
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(|e| away(&e))?;
             let nothing = Row { applied: Position(0), settled: Position(0) };
             return Ok((begun.rows_affected() == 1).then_some(nothing));
         };
         let read = |text: &str| {
             u128::from_str_radix(text, 16).map(Position).map_err(|_| {
-                Trouble::Away(format!("`{text}` in cache_queues is no position of the queue `{}`", self.queue))
+                Trouble::Away(format!(
+                    "`{text}` in cache_queues is no position of the queue `{}`",
+                    self.queue
+                ))
             })
         };
         Ok(Some(Row { applied: read(&position)?, settled: read(&settled)? }))

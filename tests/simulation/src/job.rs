@@ -144,7 +144,9 @@ impl Job {
             Command::Aside { .. } => StoreSays::Aside(so_far.aside),
             Command::Release { .. } => StoreSays::Released,
             Command::ClearNamespace { .. } => StoreSays::ClearedNamespace,
-            Command::Mark { .. } => StoreSays::Marked(Marked { epochs: so_far.epochs, now, queued: Vec::new() }),
+            Command::Mark { .. } => {
+                StoreSays::Marked(Marked { epochs: so_far.epochs, now, queued: Vec::new() })
+            }
             Command::Clear { writer, .. } => {
                 StoreSays::Cleared(*writer, Cleared { intact: !so_far.lost, installed: so_far.installed })
             }

@@ -11,12 +11,14 @@ use std::{
 
 use crate::Error;
 
-/// How often a condition is looked at again.
-const POLL: Duration = Duration::from_millis(5);
+/// How soon a condition is looked at again, at first and later: a look may take connections, and there are only so many ports.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Looks at `condition` until it holds or `bound` has passed; tells whether it held.
 pub(crate) fn poll_until(bound: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + bound;
+    let mut pause = FIRST_PAUSE;
     loop {
         if condition() {
             return true;
@@ -24,7 +26,8 @@ pub(crate) fn poll_until(bound: Duration, mut condition: impl FnMut() -> bool) -
         if Instant::now() >= deadline {
             return false;
         }
-        std::thread::sleep(POLL);
+        std::thread::sleep(pause);
+        pause = (pause * 5 / 4).min(LAST_PAUSE);
     }
 }
 

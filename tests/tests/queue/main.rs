@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod kill;
+mod shown;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

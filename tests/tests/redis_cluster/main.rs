@@ -37,6 +37,7 @@ async fn cluster() -> MutexGuard<'static, Cluster> {
         }
         cluster.tell(at, &["CONFIG", "SET", "maxmemory", "0"]).unwrap();
     }
+    cluster.give_up_migrations().unwrap();
     cluster.settled().unwrap();
     cluster
 }

@@ -109,7 +109,7 @@ impl PgTx<'_> {
 }
 
 /// Gives way once, so that bodies are really suspended.
-async fn give_way() {
+pub(crate) async fn give_way() {
     let mut polled = false;
     std::future::poll_fn(|context| {
         if std::mem::replace(&mut polled, true) {

@@ -55,7 +55,9 @@ impl State {
     /// Forgets what was settled longer ago than any command is on its way; and this will be, too.
     fn forget_settled(&mut self, subject: &Subject, now: StoreTime) {
         self.settled.push_back((now, subject.name().into()));
-        while let Some((_, name)) = self.settled.pop_front_if(|(since, _)| now.since(*since) > SETTLED) {
+        while self.settled.front().is_some_and(|(since, _)| now.since(*since) > SETTLED)
+            && let Some((_, name)) = self.settled.pop_front()
+        {
             let Some(slot) = self.subjects.get_mut(&name) else { continue };
             let is_over = |shown: &mut Shown| shown.value.is_none() && now.since(shown.since) > SETTLED;
             if slot.queued.take_if(is_over).is_some() && slot.is_empty() {

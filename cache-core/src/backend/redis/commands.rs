@@ -307,7 +307,8 @@ pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Mar
     }
     let migrating: Vec<_> = torn_among(&done, request.subjects).collect();
     let mut one_by_one = torn::mark(nodes, request, &migrating).await?.into_iter();
-    let (mut epochs, mut now, mut queued) = (Vec::with_capacity(done.len()), StoreTime::default(), Vec::new());
+    let (mut epochs, mut now, mut queued) =
+        (Vec::with_capacity(done.len()), StoreTime::default(), Vec::new());
     for (place, (Done { value, link, .. }, stamp)) in done.into_iter().zip(stamps).enumerate() {
         let told = match is_torn(&value) {
             true => one_by_one.next().ok_or_else(unanswered)?,

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::commands::{
-    fill_entry, generations, lease_entry, lease_tag, leased, pend_entry, read_entry, release_entry, settle_entry,
-    unanswered,
+    fill_entry, generations, lease_entry, lease_tag, leased, pend_entry, read_entry, release_entry,
+    settle_entry, unanswered,
 };
 use super::nodes::Nodes;
 use super::parts::{Sight, Stamp};

@@ -147,7 +147,8 @@ async fn drop_what_was(
         Some(if subject.kind() == Kind::Tag { turn(subject, seed, ttl) } else { unlink(subject, 'l') })
     });
     acknowledged(&first.await?)?;
-    let entities: Vec<_> = subjects.iter().copied().filter(|subject| subject.kind() == Kind::Entity).collect();
+    let entities: Vec<_> =
+        subjects.iter().copied().filter(|subject| subject.kind() == Kind::Entity).collect();
     drop_part(nodes, &entities, reach, 'v').await
 }
 
@@ -158,8 +159,7 @@ async fn drop_entity(nodes: &Nodes, subjects: &[&Subject], reach: Reach) -> Resu
 }
 
 async fn drop_part(nodes: &Nodes, subjects: &[&Subject], reach: Reach, part: char) -> Result<(), StoreError> {
-    let dropped =
-        step(nodes, subjects, reach, WhenLost::Again, |subject| Some(unlink(subject, part)));
+    let dropped = step(nodes, subjects, reach, WhenLost::Again, |subject| Some(unlink(subject, part)));
     acknowledged(&dropped.await?)
 }
 

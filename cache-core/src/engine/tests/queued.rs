@@ -15,14 +15,11 @@ use crate::testkit::Command;
 const TEMPLATE: &str = "draft:<id>";
 const JOURNAL: JournalId = JournalId(5);
 
-static DRAFT: ReadSite = ReadSite {
-    tags: &["drafts"],
-    ..ReadSite::new(AT, TEMPLATE, "u64", Overrides::ttl(HOUR))
-};
+static DRAFT: ReadSite =
+    ReadSite { tags: &["drafts"], ..ReadSite::new(AT, TEMPLATE, "u64", Overrides::ttl(HOUR)) };
 static DRAFT_AS_TEXT: ReadSite = ReadSite::new(AT, TEMPLATE, "String", Overrides::ttl(HOUR));
 static SAVE: QueueSite = QueueSite { at: AT, template: TEMPLATE, value: "u64" };
-static EDIT: WriteSite =
-    WriteSite { at: AT, keys: &[TEMPLATE], tags: &[], coverage: Coverage::Within };
+static EDIT: WriteSite = WriteSite { at: AT, keys: &[TEMPLATE], tags: &[], coverage: Coverage::Within };
 static EDIT_ALL: WriteSite = WriteSite { at: AT, keys: &[], tags: &["drafts"], coverage: Coverage::Within };
 
 inventory::submit! { Site::Read(&DRAFT) }
@@ -57,8 +54,7 @@ async fn pend(instance: &Instance, position: u128, value: u64) {
     payload.extend(codec::encode(&value).unwrap());
     let payload = Bytes::from(payload);
     let key = EntryKey { subject: subject(instance), field: kind::<u64>(TEMPLATE) };
-    let write =
-        PendRequest { key: &key, journal: JOURNAL, position: Position(position), payload: &payload };
+    let write = PendRequest { key: &key, journal: JOURNAL, position: Position(position), payload: &payload };
     instance.cache.pend(&[write]).await.unwrap();
 }
 

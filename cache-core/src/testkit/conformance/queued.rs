@@ -14,7 +14,12 @@ const JOURNAL: JournalId = JournalId(u128::MAX - 7);
 const OTHER: JournalId = JournalId(3);
 
 /// Shows a write of this journal; whether the store shows queued writes at all.
-async fn pend(trial: &Trial<'_>, key: &EntryKey, (journal, position): (JournalId, u128), value: &str) -> bool {
+async fn pend(
+    trial: &Trial<'_>,
+    key: &EntryKey,
+    (journal, position): (JournalId, u128),
+    value: &str,
+) -> bool {
     let payload = Bytes::copy_from_slice(value.as_bytes());
     let position = Position(position);
     match trial.store.pend(PendRequest { key, journal, position, payload: &payload }).await {
@@ -68,7 +73,11 @@ pub async fn a_queued_write_is_what_a_lease_answers(trial: &Trial<'_>) {
     assert_eq!(shown.payload, odd.as_bytes());
     assert!(shown.is_of_epoch && shown.age < Duration::from_secs(60), "{shown:?}");
     let other = EntryKey { field: 8, ..user };
-    assert_eq!(value(trial, &other).await.as_deref(), Some(odd), "whatever entry of the subject is asked for");
+    assert_eq!(
+        value(trial, &other).await.as_deref(),
+        Some(odd),
+        "whatever entry of the subject is asked for"
+    );
     assert_eq!(value(trial, &trial.entry("user:2")).await, None);
 }
 
@@ -179,7 +188,8 @@ pub async fn a_mark_tells_where_queued_writes_stand(trial: &Trial<'_>) {
 
 /// The writer's value is not the newest, or may not be.
 pub async fn no_put_over_a_queued_write(trial: &Trial<'_>) {
-    let [before, between, over, lost] = ["user:1", "user:2", "user:3", "user:4"].map(|name| trial.entry(name));
+    let [before, between, over, lost] =
+        ["user:1", "user:2", "user:3", "user:4"].map(|name| trial.entry(name));
     if !pend(trial, &before, (JOURNAL, 1), "queued").await {
         return;
     }
