@@ -38,6 +38,7 @@ pub mod site;
 pub mod stampede;
 pub mod store;
 pub mod subject;
+pub mod tally;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 pub mod time;
@@ -46,7 +47,7 @@ pub mod warm;
 pub use backend::file::{FileJournal, FileJournalBuilder, Fsync};
 pub use backend::memory::MemoryStore;
 #[cfg(feature = "redis")]
-pub use backend::redis::{RedisJournal, RedisStore};
+pub use backend::redis::{RedisJournal, RedisStore, RedisTally};
 pub use cache::{Arguments, Builder, Cache, IntoArguments, Loader, Reader, Stats, Terms};
 pub use cache_macros::{Cacheable, KeyPart, cached, invalidates, writes_behind, writes_through};
 pub use engine::{Fenced, Version};
@@ -57,4 +58,5 @@ pub use mode::{Bypassed, Explained, Explanation, Miss, Mode, NotStored, Outcome,
 pub use mode::{bounded, bypass, explain, memo, peek, refresh};
 pub use schema::Cacheable;
 pub use scope::{ReadSource, WriteScope};
+pub use tally::{MemoryTally, Merge};
 pub use warm::{Warmed, warmed};

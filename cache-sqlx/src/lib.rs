@@ -23,6 +23,8 @@ mod read;
 mod transaction;
 
 #[cfg(feature = "postgres")]
+mod counter;
+#[cfg(feature = "postgres")]
 mod migrate;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -32,6 +34,8 @@ mod queue;
 mod sqlite;
 
 pub use backend::Backend;
+#[cfg(feature = "postgres")]
+pub use counter::{Counter, CounterBuilder, FlushNumbers};
 pub use error::TxError;
 #[cfg(feature = "postgres")]
 pub use migrate::migrate;

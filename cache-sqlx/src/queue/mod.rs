@@ -29,6 +29,7 @@ pub use dead::DeadLetter;
 pub use error::{QueueError, QueueErrorKind};
 use sqlx::PgPool;
 pub use stats::QueueStats;
+pub(crate) use step::is_of_the_writes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 

@@ -245,7 +245,7 @@ fn coalesced<V: Cacheable, F: Flush<V>>(records: Vec<Record>, flush: &F) -> Resu
 }
 
 /// Whether the data are what the database refuses: the same again would fail again, and other data would not.
-fn is_of_the_writes(error: &sqlx::Error) -> bool {
+pub(crate) fn is_of_the_writes(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     match code.as_deref() {
         // Cardinality, data, constraint, trigger, WITH CHECK OPTION, RAISE. A table that is missing or may not be written (42) is

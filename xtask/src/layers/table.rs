@@ -27,7 +27,10 @@ const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Decision, &["freshness", "stampede"]),
     (
         Layer::Seam,
-        &["store", "journal", "heal", "bus", "observe", "mode", "scope", "loading", "lock", "limit", "codec"],
+        &[
+            "store", "journal", "tally", "heal", "bus", "observe", "mode", "scope", "loading", "lock",
+            "limit", "codec",
+        ],
     ),
     (Layer::Vocabulary, &["subject", "tag", "key", "ttl", "policy", "site", "entry", "schema", "output"]),
     (Layer::Ground, &["error", "time", "rng"]),

@@ -11,6 +11,8 @@
 //! | `{name}:p` | hash: the last queued write; no TTL until it is settled |
 //! | `{name}:q` | stream: a journal's records; no TTL |
 //! | `{name}:i` | a journal's identity, 32 hexadecimal digits; no TTL |
+//! | `{S}:p` | hash: the queued write of a subject: journal, position, and until it is settled field, epoch, time, value; then a TTL of a minute |
+//! | `{name}:n`, `{name}:f`, `{name}:b` | hashes: a tally's numbers that wait, and those that are taken; the id of their batch; no TTL |
 //!
 //! A tag has `g` and `c`, an entity has `v`, `s`, `l` and `c`. In `v` the field `aside` says for how many milliseconds, in `s` the field
 //! `since` since when; no entry's field is called that. Times are milliseconds of the server's clock. The scripts in `lua/`
@@ -36,6 +38,7 @@ mod script;
 mod send;
 mod sentinel;
 mod source;
+mod tally;
 #[cfg(feature = "redis-tls")]
 mod tls;
 #[cfg(not(feature = "redis-tls"))]
@@ -54,6 +57,7 @@ use self::address::Target;
 use self::error::Refusal;
 pub use self::journal::RedisJournal;
 use self::nodes::Nodes;
+pub use self::tally::RedisTally;
 use crate::error::{BuildError, StoreError};
 use crate::key::Namespace;
 use crate::rng::SystemRng;

@@ -53,6 +53,9 @@ scripts! {
     TRIM = "trim.lua";
     PEND = "solo.lua" "pend.lua";
     SETTLE = "solo.lua" "settle.lua";
+    COUNT = "count.lua";
+    TAKE = "take.lua";
+    DONE = "done.lua";
     SHOWN = "queued.lua" "shown.lua";
 }
 
