@@ -1,6 +1,7 @@
 //! Benchmarks against real servers. Refuses to compare figures of different runs: what is compared is measured in turns, so
 //! that a busy machine is busy for both.
 
+mod backlog;
 mod degrade;
 mod figures;
 pub mod stampede;
@@ -19,6 +20,8 @@ Benchmarks against real servers; what is compared is measured in turns.
 Usage: cargo xtask bench NAME [OPTIONS]
 
 Names:
+  backlog        1,000,000 writes are queued while the database is away
+                   target: from 100,000 on the process grows by less than 16 MiB
   degrade        Reads while Redis is up, killed and frozen, beside bare sqlx reads
                    target: a killed Redis adds under 5 ms to the 99th percentile
   stampede       Four processes read one hot key 1,000 times a second; 0.4 s loads, an expiry every 5 s
@@ -43,6 +46,8 @@ Environment:
 /// A benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
+    /// A queue without its database.
+    Backlog,
     /// Reads without Redis.
     Degrade,
     /// A hot key that expires.
@@ -85,6 +90,7 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
                 })?);
             }
             "--svg" => svg = Some(arguments.next().ok_or("`--svg` wants the name of a file")?.into()),
+            "backlog" => name = Some(Name::Backlog),
             "degrade" => name = Some(Name::Degrade),
             "stampede" => name = Some(Name::Stampede),
             "tags" => name = Some(Name::Tags),
@@ -94,12 +100,13 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
             }
             other => {
                 return Err(format!(
-                    "no benchmark `{other}`; there are `degrade`, `stampede`, `tags` and `writes`"
+                    "no benchmark `{other}`; there are `backlog`, `degrade`, `stampede`, `tags` and `writes`"
                 ));
             }
         }
     }
-    let name = name.ok_or("which benchmark? there are `degrade`, `stampede`, `tags` and `writes`")?;
+    let name =
+        name.ok_or("which benchmark? there are `backlog`, `degrade`, `stampede`, `tags` and `writes`")?;
     if svg.is_some() && name != Name::Stampede {
         return Err("`--svg` belongs to `stampede`".to_owned());
     }
@@ -113,6 +120,7 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
 /// A server that is not there or does not answer.
 pub async fn run(options: &Options) -> Result<Vec<Line>, String> {
     match options.name {
+        Name::Backlog => backlog::run().await,
         Name::Degrade => degrade::run(options.time).await,
         Name::Stampede => stampede::run(options.time, options.svg.as_deref()).await,
         Name::Tags => tags::run(options.time).await,
@@ -144,8 +152,11 @@ mod tests {
         assert_eq!(line("stampede --svg plot.svg"), Ok(Some(wanted)));
         assert_eq!(line("degrade --help"), Ok(None));
         for (text, told) in [
-            ("", "which benchmark? there are `degrade`, `stampede`, `tags` and `writes`"),
-            ("reads", "no benchmark `reads`; there are `degrade`, `stampede`, `tags` and `writes`"),
+            ("", "which benchmark? there are `backlog`, `degrade`, `stampede`, `tags` and `writes`"),
+            (
+                "reads",
+                "no benchmark `reads`; there are `backlog`, `degrade`, `stampede`, `tags` and `writes`",
+            ),
             ("stampede --svg", "`--svg` wants the name of a file"),
             ("writes --svg plot.svg", "`--svg` belongs to `stampede`"),
             ("writes --second 2", "no option `--second`; `--help` lists them"),
