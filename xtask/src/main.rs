@@ -33,6 +33,8 @@ Commands:
 Environment:
   DATABASE_URL       A Postgres server to use instead of a private one; its user may create databases
   REDIS_URL          A Redis server to use instead of a private one
+  MYSQL_URL          A MySQL or MariaDB server to use instead of a private MariaDB, which the tests that need one start
+                     themselves; its user may create databases and users
 
 Servers that are missing are installed with the system's package manager (apt-get, dnf, apk, pacman
 or brew) when this runs as root, with password-less sudo, or under brew; else you are told what to install.

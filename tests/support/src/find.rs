@@ -25,6 +25,7 @@ const FOLDERS: &[&str] = &[
     "/usr/local/sbin",
     "/usr/bin",
     "/usr/sbin",
+    "/usr/libexec",
 ];
 
 /// The folders that hold every one of `programs`, each of which answers `--version`; the preferred one first.
@@ -45,6 +46,11 @@ pub(crate) fn folders_with(programs: &[&str]) -> Vec<PathBuf> {
 /// The first of `names` that works, in order of preference.
 pub(crate) fn program(names: &[&str]) -> Option<PathBuf> {
     names.iter().find_map(|name| folders_with(&[name]).first().map(|folder| folder.join(name)))
+}
+
+/// The first file called `name`, without running it: a script that knows no `--version`.
+pub(crate) fn file(name: &str) -> Option<PathBuf> {
+    candidates().map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// Whether `PATH` holds `name`, without running it.

@@ -14,6 +14,7 @@ pub(crate) enum Software {
     PostgresClient,
     Redis,
     Memcached,
+    MariaDb,
 }
 
 /// One package manager: how it is called, and what the packages are called.
@@ -28,6 +29,8 @@ struct Packager {
     /// Each name is an alternative; several distributions ship Valkey in Redis' place.
     redis: &'static [&'static str],
     memcached: &'static [&'static str],
+    /// The smaller package starts no service.
+    mariadb: &'static [&'static str],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,6 +50,7 @@ const PACKAGERS: &[Packager] = &[
         postgres_client: &["postgresql-client"],
         redis: &["redis-server", "valkey-server", "valkey"],
         memcached: &["memcached"],
+        mariadb: &["mariadb-server-core", "mariadb-server"],
     },
     Packager {
         program: "dnf",
@@ -57,6 +61,7 @@ const PACKAGERS: &[Packager] = &[
         postgres_client: &["postgresql"],
         redis: &["redis", "valkey"],
         memcached: &["memcached"],
+        mariadb: &["mariadb-server"],
     },
     Packager {
         program: "apk",
@@ -67,6 +72,7 @@ const PACKAGERS: &[Packager] = &[
         postgres_client: &["postgresql-client"],
         redis: &["redis", "valkey"],
         memcached: &["memcached"],
+        mariadb: &["mariadb"],
     },
     Packager {
         program: "pacman",
@@ -77,6 +83,7 @@ const PACKAGERS: &[Packager] = &[
         postgres_client: &["postgresql-libs"],
         redis: &["redis", "valkey"],
         memcached: &["memcached"],
+        mariadb: &["mariadb"],
     },
     Packager {
         program: "brew",
@@ -87,6 +94,7 @@ const PACKAGERS: &[Packager] = &[
         postgres_client: &["libpq"],
         redis: &["redis", "valkey"],
         memcached: &["memcached"],
+        mariadb: &["mariadb"],
     },
 ];
 
@@ -157,6 +165,7 @@ impl Packager {
             Software::PostgresClient => self.postgres_client,
             Software::Redis => self.redis,
             Software::Memcached => self.memcached,
+            Software::MariaDb => self.mariadb,
         }
     }
 
@@ -201,6 +210,7 @@ impl Software {
             Self::PostgresClient => "the Postgres client `psql`",
             Self::Redis => "the Redis server (or Valkey)",
             Self::Memcached => "memcached",
+            Self::MariaDb => "the MariaDB server (10.6 or later)",
         }
     }
 }
@@ -224,9 +234,13 @@ mod tests {
     #[test]
     fn every_manager_knows_a_package_for_everything() {
         for packager in PACKAGERS {
-            for software in
-                [Software::Postgres, Software::PostgresClient, Software::Redis, Software::Memcached]
-            {
+            for software in [
+                Software::Postgres,
+                Software::PostgresClient,
+                Software::Redis,
+                Software::Memcached,
+                Software::MariaDb,
+            ] {
                 assert!(!packager.packages(software).is_empty(), "{} {software:?}", packager.program);
             }
         }

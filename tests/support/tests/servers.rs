@@ -12,7 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cache_test_support::{Memcached, Postgres, Redis, database_url, fresh_database, redis_url, unique_name};
+use cache_test_support::{
+    MariaDb, Memcached, Postgres, Redis, database_url, fresh_database, mysql_url, redis_url, unique_name,
+};
 
 fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -117,6 +119,24 @@ fn memcached_answers_and_comes_back() {
 }
 
 #[test]
+fn mariadb_greets_stops_and_comes_back_on_its_port() {
+    let mariadb = MariaDb::options().args(["--server-id=7"]).start().unwrap();
+    let address = mariadb.address();
+    let greets = || say(address, "").is_ok_and(|hello| hello.contains("MariaDB"));
+    assert!(greets());
+    mariadb.stop();
+    assert_eq!(mariadb.pid(), None);
+    assert!(TcpStream::connect(address).is_err());
+    mariadb.restart().unwrap();
+    mariadb.kill();
+    assert!(TcpStream::connect(address).is_err());
+    mariadb.restart().unwrap();
+    assert!(greets());
+    let error = MariaDb::options().args(["--no-such-option"]).start().unwrap_err().to_string();
+    assert!(error.contains("ended at once") && error.contains("no-such-option"), "{error}");
+}
+
+#[test]
 fn postgres_keeps_its_databases_over_a_stop_and_a_kill() {
     let postgres = Postgres::options().setting("max_connections", "30").start().unwrap();
     let first = postgres.fresh_database().unwrap();
@@ -186,6 +206,12 @@ fn urls_from_the_environment_win() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("urls: postgres://db.example/app redis://cache.example/0"), "{said}");
+    let output = this_test_alone("helper_prints_the_mysql_url")
+        .env("MYSQL_URL", "mysql://db.example")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("url: mysql://db.example\n"), "{said}");
 }
 
 /// Some machines have a `postgres` on `PATH` that tells its version and then does something else.
@@ -257,6 +283,13 @@ fn is_asked_for(helper: &str) -> bool {
 fn helper_prints_the_urls() {
     if is_asked_for("helper_prints_the_urls") {
         println!("urls: {} {}", database_url().unwrap(), redis_url().unwrap());
+    }
+}
+
+#[test]
+fn helper_prints_the_mysql_url() {
+    if is_asked_for("helper_prints_the_mysql_url") {
+        println!("url: {}", mysql_url().unwrap());
     }
 }
 
