@@ -5,14 +5,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 use cache_core::Cache;
-use cache_core::commit::Standing;
+use cache_core::commit::{Standing, Unnamed};
 use cache_core::heal::Healer;
 use sqlx::{Database, Pool, SqlStr, Transaction};
 
-/// A database whose transactions can carry invalidations: Postgres and SQLite.
+/// A database whose transactions can carry invalidations: Postgres, SQLite, and MySQL or MariaDB.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no cache-aware transactions",
-    note = "they exist for `sqlx::Postgres` and `sqlx::Sqlite`, behind the features `postgres` and `sqlite` of cache-sqlx"
+    note = "they exist for `sqlx::Postgres`, `sqlx::Sqlite` and `sqlx::MySql`, behind the features `postgres`, `sqlite` and `mysql` of cache-sqlx"
 )]
 pub trait Backend: Engine {}
 
@@ -40,6 +40,11 @@ pub trait Engine: Database {
         connection: &mut Self::Connection,
         label: &Label,
     ) -> impl Future<Output = sqlx::Result<Standing>> + Send;
+
+    /// Why [`standing`](Self::standing) failed.
+    fn unnamed(error: sqlx::Error) -> Unnamed<sqlx::Error> {
+        crate::commit::by_sqlstate(error)
+    }
 
     /// Whether a COMMIT that failed like this has certainly changed nothing, now and later.
     fn is_undone(error: &sqlx::Error) -> bool;

@@ -34,7 +34,7 @@ impl<DB: Backend> OpenTransaction for Root<'_, DB> {
     }
 
     async fn standing(&mut self) -> Result<Standing, Unnamed<sqlx::Error>> {
-        DB::standing(&mut self.transaction, &self.label).await.map_err(unnamed)
+        DB::standing(&mut self.transaction, &self.label).await.map_err(DB::unnamed)
     }
 
     async fn is_open(&mut self) -> sqlx::Result<bool> {
@@ -52,7 +52,7 @@ impl<DB: Backend> OpenTransaction for Root<'_, DB> {
     }
 }
 
-fn unnamed(error: sqlx::Error) -> Unnamed<sqlx::Error> {
+pub(crate) fn by_sqlstate(error: sqlx::Error) -> Unnamed<sqlx::Error> {
     let Some(code) = error.as_database_error().map(|e| e.code().unwrap_or_default().into_owned()) else {
         return Unnamed::Failed(error);
     };

@@ -67,7 +67,7 @@ impl TxError {
                 "the transaction was rolled back: it had already failed when it was to be committed; look for the statement whose error was ignored, and run the transaction again"
             }
             Self::Unidentified(_) => {
-                "the transaction was rolled back: the database did not say which transaction of which cluster it is, without which a fence could never be healed; the role needs EXECUTE on pg_control_system(), pg_current_wal_lsn(), pg_walfile_name() and pg_current_xact_id() (Postgres 13 or later)"
+                "the transaction was rolled back: the database did not say which transaction of which cluster it is, without which a fence could never be healed; the role needs EXECUTE on pg_control_system(), pg_current_wal_lsn(), pg_walfile_name() and pg_current_xact_id() (Postgres 13 or later), or the tables of migrate_mysql() with SELECT, INSERT and DELETE on cache_outcomes and SELECT on cache_retired (MySQL 8.0.22, MariaDB 10.6 or later)"
             }
             Self::Uncovered(_) => {
                 "the transaction was rolled back: a write in it ended before it said what it had changed; roll back when such a call fails, or make it inside `tx.begin()` and roll that back"

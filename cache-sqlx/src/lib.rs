@@ -26,6 +26,8 @@ mod transaction;
 mod counter;
 #[cfg(feature = "postgres")]
 mod migrate;
+#[cfg_attr(not(feature = "mysql"), path = "no_mysql.rs")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
@@ -39,6 +41,8 @@ pub use counter::{Counter, CounterBuilder, FlushNumbers};
 pub use error::TxError;
 #[cfg(feature = "postgres")]
 pub use migrate::migrate;
+#[cfg(feature = "mysql")]
+pub use mysql::{MySqlHealer, MySqlTx, migrate_mysql};
 pub use pool::heal;
 #[cfg(feature = "postgres")]
 pub use postgres::{PgHealer, PgTx};
@@ -49,5 +53,5 @@ pub use read::{ReadFrom, Sqlx};
 pub use sqlite::{SqliteHealer, SqliteTx};
 pub use transaction::{CacheTx, begin, begin_with};
 
-#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
-compile_error!("cache-sqlx needs one of the features `postgres` and `sqlite`");
+#[cfg(not(any(feature = "postgres", feature = "sqlite", feature = "mysql")))]
+compile_error!("cache-sqlx needs one of the features `postgres`, `sqlite` and `mysql`");

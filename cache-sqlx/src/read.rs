@@ -3,6 +3,8 @@
 use cache_core::error::{BatchError, LoadTimeout, WriteError, WriteErrorKind};
 use cache_core::output::FromBatchError;
 use cache_core::scope::{FromLoadTimeout, FromWriteError, ReadSource};
+#[cfg(all(feature = "mysql", not(any(feature = "postgres", feature = "sqlite"))))]
+use sqlx::MySql as Usual;
 #[cfg(feature = "postgres")]
 use sqlx::Postgres as Usual;
 #[cfg(all(feature = "sqlite", not(feature = "postgres")))]
@@ -85,7 +87,8 @@ impl FromWriteError<Sqlx> for sqlx::Error {
         match self {
             Self::Database(error) => match error.try_downcast_ref::<TxError>() {
                 Some(error) => error.was_made().is_some(),
-                None => is_final(&error.code().unwrap_or_default()),
+                None => crate::mysql::is_final(&**error)
+                    .unwrap_or_else(|| is_final(&error.code().unwrap_or_default())),
             },
             Self::RowNotFound | Self::PoolTimedOut | Self::PoolClosed => true,
             _ => false,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Core;
 use crate::heal::Healer;
-use crate::store::Fence;
+use crate::store::{Fence, Origin};
 use crate::subject::WriterId;
 
 /// Younger fences are not asked about: their writers are most likely alive and about to clear.
@@ -35,6 +35,14 @@ impl Healing {
         let mut healers = self.healers.write().unwrap_or_else(PoisonError::into_inner);
         healers.retain(|known| !is_it(known));
         healers.push(healer);
+    }
+
+    /// Tells those who can be asked that nobody will ask about this writer again.
+    pub(super) fn cleared(&self, origin: &Origin) {
+        if !origin.is_none() {
+            let known = self.healers.read().unwrap_or_else(PoisonError::into_inner).clone();
+            known.iter().for_each(|healer| healer.cleared(origin));
+        }
     }
 
     fn may_ask(&self, fences: &[Fence], now: Duration) -> bool {

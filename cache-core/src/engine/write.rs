@@ -204,6 +204,7 @@ impl Fence {
                 None => retry.until_done(&self, || self.clear_once(&store)).await,
             };
             if cleared.intact || self.core.settings.faults.ignores_lost_fences {
+                self.core.healing.cleared(&self.origin);
                 return;
             }
             // Another id: a second mark under the old one could meet its own clear.

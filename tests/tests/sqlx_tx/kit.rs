@@ -119,6 +119,10 @@ impl Spy {
         self.seen.lock().unwrap().clone()
     }
 
+    pub(crate) fn forget(&self) {
+        self.seen.lock().unwrap().clear();
+    }
+
     pub(crate) fn marks(&self) -> usize {
         self.seen().iter().filter(|seen| matches!(seen, Seen::Mark(_))).count()
     }

@@ -1,4 +1,4 @@
-//! cache-sqlx on a real Postgres, on SQLite and on the store in memory.
+//! cache-sqlx on a real Postgres, a real MariaDB (or MySQL), on SQLite and on the store in memory.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,6 +8,7 @@ mod dropped;
 mod executor;
 mod healing;
 mod kit;
+mod mysql;
 mod nested;
 mod permissions;
 mod savepoints;
