@@ -9,7 +9,7 @@ use cache_core::key::Namespace;
 use cache_core::store::{Fence, Origin};
 use cache_core::subject::{Kind, WriterId};
 use cache_sqlx::{SqliteHealer, begin};
-use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::sqlite::{SqliteJournalMode, SqlitePoolOptions};
 use sqlx::{Executor, SqlitePool};
 
 use crate::kit::*;
@@ -77,6 +77,78 @@ async fn a_pool_without_an_idle_connection_is_not_asked() {
     assert_eq!(healer.finished(std::slice::from_ref(&fence)).await, []);
     drop(held);
     assert!(is_finished(&till.pool, &fence).await);
+}
+
+/// To a connection that may not write the lock is always free.
+#[tokio::test]
+async fn a_pool_that_may_not_write_lifts_nothing() {
+    for mode in [SqliteJournalMode::Delete, SqliteJournalMode::Wal] {
+        let till = till(2).await;
+        let options = till.options.clone().journal_mode(mode);
+        let pool = SqlitePool::connect_with(options.clone()).await.unwrap();
+        let fence = fence_of(&pool).await;
+        let reading = SqlitePool::connect_with(till.options.clone().read_only(true)).await.unwrap();
+        let careful =
+            SqlitePool::connect_with(till.options.clone().pragma("query_only", "on")).await.unwrap();
+        let mut writer = pool.begin().await.unwrap();
+        sqlx::query(SET).bind(1_i64).bind(150_i64).execute(&mut *writer).await.unwrap();
+        for pool in [&reading, &careful, &till.pool] {
+            assert!(!is_finished(pool, &fence).await, "{mode:?}: it may be the one that holds the lock");
+        }
+        writer.rollback().await.unwrap();
+        assert!(!is_finished(&reading, &fence).await, "{mode:?}");
+        assert!(!is_finished(&careful, &fence).await, "{mode:?}");
+        assert!(is_finished(&till.pool, &fence).await, "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_attached_database_has_to_be_free() {
+    let (here, there) = (till(1).await, till(1).await);
+    let attach = |mode: &str| {
+        let path = there.options.get_filename().display().to_string();
+        let statement = format!("ATTACH 'file:{path}?mode={mode}' AS \"the other\"");
+        let options = here.options.clone();
+        async move {
+            let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+            pool.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+            pool
+        }
+    };
+    let (both, half) = (attach("rw").await, attach("ro").await);
+    let fence = fence_of(&both).await;
+    assert!(is_finished(&both, &fence).await);
+    assert!(!is_finished(&half, &fence).await, "of one it cannot tell");
+    assert!(!is_finished(&here.pool, &fence).await, "it does not know the other");
+    let other = there.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    assert!(!is_finished(&both, &fence).await);
+    other.rollback().await.unwrap();
+    assert!(is_finished(&both, &fence).await);
+}
+
+/// The lock of a shared database in memory is waited for, whatever one says; by one connection of the pool, not by all of them.
+#[tokio::test]
+async fn a_question_that_has_to_wait_waits_alone() {
+    let pool = SqlitePoolOptions::new().max_connections(4).connect("sqlite::memory:").await.unwrap();
+    pool.execute(TABLES).await.unwrap();
+    let fence = fence_of(&pool).await;
+    let mut writer = pool.begin().await.unwrap();
+    sqlx::query(SET).bind(1_i64).bind(150_i64).execute(&mut *writer).await.unwrap();
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        others.push(pool.acquire().await.unwrap());
+    }
+    drop(others);
+    until("three are idle", async || pool.num_idle() == 3).await;
+    let healer = SqliteHealer::new(pool.clone());
+    for _ in 0..3 {
+        assert_eq!(healer.finished(std::slice::from_ref(&fence)).await, []);
+    }
+    assert_eq!(pool.num_idle(), 2);
+    writer.rollback().await.unwrap();
+    until("all are idle", async || pool.num_idle() == 4).await;
+    until("it is finished", async || healer.finished(std::slice::from_ref(&fence)).await == [fence.writer])
+        .await;
 }
 
 #[tokio::test]
