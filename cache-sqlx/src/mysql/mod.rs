@@ -109,27 +109,61 @@ fn number(error: &sqlx::Error) -> Option<u16> {
     Some(error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?.number())
 }
 
-/// Whether the server has finished the statement that it answers like this; `None` for an error of another database. Many errors of a
-/// failing server or connection share their SQLSTATE with harmless ones, so these are named.
+/// Whether the server has finished the statement that it answers like this; `None` for an error of another database.
 pub(crate) fn is_final(error: &dyn DatabaseError) -> Option<bool> {
+    let error = error.try_downcast_ref::<MySqlDatabaseError>()?;
+    Some(ends_statement(error.number(), error.code().unwrap_or_default()))
+}
+
+/// Many errors of a failing server or connection share their SQLSTATE with harmless ones, so of those the harmless are named.
+fn ends_statement(number: u16, sqlstate: &str) -> bool {
     const CLASSES: [&str; 8] = ["0A", "21", "22", "23", "40", "42", "44", "45"];
     const MISSING_DEFAULT: u16 = 1364;
     const WRONG_VALUE: u16 = 1366;
     const CHECK_VIOLATED: u16 = 3819;
-    let error = error.try_downcast_ref::<MySqlDatabaseError>()?;
-    let class = error.code().unwrap_or_default();
-    let is_known = matches!(
-        error.number(),
+    let is_harmless = matches!(
+        number,
         CHANGED_SINCE
             | LOCK_WAIT_TIMEOUT
             | PREVENTED_BY_OPTION
             | MISSING_DEFAULT
             | WRONG_VALUE
             | CHECK_VIOLATED
+            | NOT_NOW
     );
-    Some(is_known || CLASSES.iter().any(|known| class.starts_with(known)))
+    is_harmless || CLASSES.iter().any(|class| sqlstate.starts_with(class))
 }
 
 fn refused(why: &'static str) -> sqlx::Error {
     sqlx::Error::Configuration(why.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_errors_of_a_finished_statement_are_final() {
+        for (number, sqlstate) in [
+            (1062, "23000"),
+            (1213, "40001"),
+            (1205, "HY000"),
+            (1146, "42S02"),
+            (1364, "HY000"),
+            (1644, "45000"),
+        ] {
+            assert!(ends_statement(number, sqlstate), "{number}");
+        }
+        // Shutting down, killed, interrupted, failed in the middle of a COMMIT, a full disk, a lost connection.
+        for (number, sqlstate) in [
+            (1053, "08S01"),
+            (1927, "70100"),
+            (1317, "70100"),
+            (1180, "HY000"),
+            (1026, "HY000"),
+            (1158, "08S01"),
+        ] {
+            assert!(!ends_statement(number, sqlstate), "{number}");
+        }
+    }
 }

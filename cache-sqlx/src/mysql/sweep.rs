@@ -1,7 +1,7 @@
 //! Removes outcomes that nobody will ask for any more, in batches and in the background. Refuses to wait for a connection: a row
 //! that stays is small, and is removed another time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cache_core::time::{Clock, SystemClock};
@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const BATCH: usize = 200;
 /// More than these are left to the look for old ones.
 const LIMIT: usize = 20_000;
-/// Rows of processes that died are looked for this often.
+/// Rows of processes that died are looked for this often, and a server that refuses is tried again.
 const LOOK: Duration = Duration::from_secs(60 * 60);
 /// No row is read after it but by the successor of its server, which has a day to be asked.
 const OLD: &str = "SELECT id FROM cache_outcomes WHERE made_at < UTC_TIMESTAMP() - INTERVAL 1 DAY LIMIT 1000";
@@ -34,6 +34,8 @@ struct State {
     ids: Vec<Outcome>,
     is_running: bool,
     looked_at: Option<Duration>,
+    /// The server has refused; nothing is tried before.
+    rests_until: Option<Duration>,
 }
 
 impl Sweep {
@@ -46,7 +48,10 @@ impl Sweep {
     pub(super) fn add(self: &Arc<Self>, ids: impl IntoIterator<Item = Outcome>) {
         // Without a runtime they are left to the look for old ones.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        if state.rests_until.is_some_and(|end| self.clock.monotonic() < end) {
+            return;
+        }
         state.ids.extend(ids);
         state.ids.truncate(LIMIT);
         if !state.ids.is_empty() && !std::mem::replace(&mut state.is_running, true) {
@@ -54,19 +59,33 @@ impl Sweep {
         }
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A server that refuses (for lack of a right, say) is left alone for a while; a lost connection is no reason to.
+    fn rest(&self, error: &sqlx::Error) {
+        if error.as_database_error().is_none() {
+            tracing::debug!(%error, "outcomes of finished transactions are still in their table");
+            return;
+        }
+        tracing::warn!(%error, "outcomes of finished transactions are still in cache_outcomes: the user of this pool may not remove them, or the server is read-only");
+        self.state().rests_until = Some(self.clock.monotonic() + LOOK);
+    }
+
     async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(PAUSE).await;
             let Some((ids, look)) = self.next(self.clock.monotonic()) else { return };
             if let Err(error) = self.remove(ids, look).await {
-                tracing::debug!(%error, "outcomes of finished transactions are still in their table");
+                self.rest(&error);
             }
         }
     }
 
     /// What is to be done, or nothing, and then nobody does it.
     fn next(&self, now: Duration) -> Option<(Vec<Outcome>, bool)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         if state.ids.is_empty() || self.pool.is_closed() {
             state.is_running = false;
             return None;
@@ -80,7 +99,7 @@ impl Sweep {
 
     async fn remove(&self, mut ids: Vec<Outcome>, look: bool) -> sqlx::Result<()> {
         let Some(mut connection) = self.pool.try_acquire() else {
-            self.state.lock().unwrap_or_else(PoisonError::into_inner).ids.append(&mut ids);
+            self.state().ids.append(&mut ids);
             return Ok(());
         };
         if look {
@@ -89,8 +108,10 @@ impl Sweep {
         }
         for batch in ids.chunks(BATCH) {
             if let Err(error) = sqlx::raw_sql(sql::removal(batch)).execute(&mut *connection).await {
-                // It may be inside the transaction.
-                drop(connection.detach());
+                // It is inside the transaction.
+                if sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.is_err() {
+                    drop(connection.detach());
+                }
                 return Err(error);
             }
         }

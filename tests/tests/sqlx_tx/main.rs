@@ -11,6 +11,7 @@ mod kit;
 mod mysql;
 mod nested;
 mod permissions;
+mod processes;
 mod savepoints;
 mod sqlite;
 mod sqlite_healing;

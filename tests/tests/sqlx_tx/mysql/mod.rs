@@ -1,5 +1,6 @@
 //! Transactions on MariaDB, or on the server that `MYSQL_URL` names.
 
+mod attributes;
 mod commit;
 mod failover;
 mod healing;
@@ -59,7 +60,7 @@ async fn vault_of(connections: u32) -> Vault {
     vault_at(connections, database().await).await
 }
 
-async fn vault() -> Vault {
+pub(crate) async fn vault() -> Vault {
     vault_of(4).await
 }
 

@@ -87,6 +87,30 @@ async fn a_user_who_may_not_insert_an_outcome_cannot_commit_covered_writes() {
 }
 
 #[tokio::test]
+async fn a_user_who_may_not_remove_outcomes_commits_and_leaves_them() {
+    let vault = vault().await;
+    let rights =
+        [("SELECT, UPDATE", "account"), ("SELECT, INSERT", "cache_outcomes"), ("SELECT", "cache_retired")];
+    let pool = pool_of(1, &user(&vault, &rights).await).await;
+    let connection = "SELECT CAST(CONNECTION_ID() AS SIGNED)";
+    let before: i64 = sqlx::query_scalar(connection).fetch_one(&pool).await.unwrap();
+    vault.change_through(&pool, 150).await.commit().await.unwrap();
+    until("it was refused, and rolled back", async || {
+        let (_, count): (String, String) =
+            sqlx::query_as("SHOW SESSION STATUS LIKE 'Com_rollback'").fetch_one(&pool).await.unwrap();
+        count == "1"
+    })
+    .await;
+    for balance in 160..165 {
+        vault.change_through(&pool, balance).await.commit().await.unwrap();
+    }
+    assert_eq!(vault.outcomes().await, 6);
+    // The connection was neither left inside a transaction nor thrown away.
+    assert_eq!(sqlx::query_scalar::<_, i64>(connection).fetch_one(&pool).await.unwrap(), before);
+    pool.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED").await.unwrap();
+}
+
+#[tokio::test]
 async fn migrating_again_and_at_once_changes_nothing() {
     let vault = vault().await;
     let pool = &vault.pool;
