@@ -22,7 +22,7 @@ use crate::subject::{EntryKey, Kind, Subject};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot carry invalidations to its commit",
     label = "not a cache-aware transaction",
-    note = "`within` names a parameter of type `&mut cache_sqlx::PgTx<'_>`, `&mut SqliteTx<'_>` or a `CacheTx`, not a plain sqlx transaction or connection"
+    note = "`within` names a parameter of type `&mut cache_sqlx::PgTx<'_>`, `&mut SqliteTx<'_>`, `&mut MySqlTx<'_>` or a `CacheTx`, not a plain sqlx transaction or connection"
 )]
 pub trait WriteScope {
     /// A handle on the recording this transaction commits with, for a body that runs next ([`Recording::for_body`]).

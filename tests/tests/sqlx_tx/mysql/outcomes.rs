@@ -175,6 +175,25 @@ async fn what_dead_processes_left_is_removed_when_it_is_old() {
     assert_eq!(left, [0xBB; 16]);
 }
 
+/// MariaDB takes the first insert into an empty table for the first of many, in a session that imports a dump, and locks the table.
+#[tokio::test]
+async fn a_session_without_checks_does_not_hold_up_other_writers() {
+    let vault = vault().await;
+    let import = pool_of(1, &vault.options).await;
+    import.execute("SET unique_checks = 0, foreign_key_checks = 0").await.unwrap();
+    vault.spy.marked.close();
+    let held = tokio::spawn(vault.change_through(&import, 150).await.commit());
+    vault.spy.marked.arrival().await;
+    let other = builder(&Spy::default()).build().unwrap();
+    let mut tx = begin(&other, &vault.pool).await.unwrap();
+    touch(&tx.recording(), 2);
+    set(&mut tx, 2, 250).await.unwrap();
+    // A lock is waited for much longer than this.
+    tokio::time::timeout(std::time::Duration::from_secs(20), tx.commit()).await.expect("it waits").unwrap();
+    vault.spy.marked.open();
+    held.await.unwrap().unwrap();
+}
+
 /// Rows that are locked are neither waited for nor in the way.
 #[tokio::test]
 async fn removing_does_not_wait_for_writers() {
