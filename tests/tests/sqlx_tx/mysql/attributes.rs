@@ -1,11 +1,11 @@
 //! The attributes over MariaDB and Redis, with two instances of the application.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use cache_core::{RedisStore, cached, invalidates, writes_through};
-use cache_sqlx::ReadFrom;
+use cache_sqlx::{ReadFrom, TxError};
 use cache_test_support::redis_url;
 use sqlx::MySql;
 
@@ -114,36 +114,108 @@ async fn an_error_of_a_finished_statement_leaves_no_fence() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn reads_are_as_new_as_the_writes_that_returned_before_them() {
-    let (here, there) = pair().await;
-    here.set(1, 0).await.unwrap();
+/// Reads account 1 through four readers on two instances while `write` runs; each read must be as new as what was reported as
+/// returned before it began. Answers how many reads there were.
+async fn watched(instances: [&Accounts; 2], write: impl AsyncFnOnce(&AtomicI64)) -> u64 {
     let returned = Arc::new(AtomicI64::new(0));
-    let readers: Vec<_> = [here.clone(), there.clone(), here.clone(), there.clone()]
-        .into_iter()
-        .map(|accounts| {
-            let returned = returned.clone();
+    let over = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..4)
+        .map(|reader| {
+            let accounts = instances[reader % 2].clone();
+            let (returned, over) = (returned.clone(), over.clone());
             tokio::spawn(async move {
-                let (mut reads, mut last) = (0, 0);
-                while last < 300 {
+                let mut reads = 0;
+                while !over.load(Ordering::SeqCst) {
                     let at_least = returned.load(Ordering::SeqCst);
-                    last = accounts.balance(1).await.unwrap().unwrap();
-                    assert!(last >= at_least, "read {last} after {at_least} had returned");
-                    reads += 1;
+                    // A load whose connection was killed is an error, and no answer.
+                    if let Ok(read) = accounts.balance(1).await {
+                        let read = read.expect("the account is there");
+                        assert!(read >= at_least, "read {read} after {at_least} had returned");
+                        reads += 1;
+                    }
                 }
                 reads
             })
         })
         .collect();
-    for balance in 1..=300 {
-        let accounts = if balance % 2 == 0 { &here } else { &there };
-        accounts.set(1, balance).await.unwrap();
-        returned.store(balance, Ordering::SeqCst);
-    }
+    write(&returned).await;
+    over.store(true, Ordering::SeqCst);
     let mut reads = 0;
     for reader in readers {
         reads += reader.await.unwrap();
     }
-    let loads = here.loads() + there.loads();
+    let loads: u64 = instances.iter().map(|accounts| accounts.loads()).sum();
     assert!(loads < reads, "{loads} loads for {reads} reads: nothing was served from the cache");
+    reads
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_are_as_new_as_the_writes_that_returned_before_them() {
+    let (here, there) = pair().await;
+    here.set(1, 0).await.unwrap();
+    watched([&here, &there], async |returned| {
+        for balance in 1..=300 {
+            let accounts = if balance % 2 == 0 { &here } else { &there };
+            accounts.set(1, balance).await.unwrap();
+            returned.store(balance, Ordering::SeqCst);
+        }
+    })
+    .await;
+}
+
+/// Whatever a killed session was doing: its statement, waiting for its fence, its COMMIT, a load, a question about a writer.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_are_as_new_while_sessions_are_killed_at_random() {
+    let (here, there) = pair().await;
+    here.set(1, 0).await.unwrap();
+    let options = here.pool.connect_options().as_ref().clone();
+    let mut killer = MySqlConnection::connect_with(&options).await.unwrap();
+    let mut random = fastrand::Rng::with_seed(5);
+    let (mut made, mut not_made, mut unknown) = (0, 0, 0);
+    watched([&here, &there], async |returned| {
+        let mut balance = 0;
+        // Bounded by the clock of nobody: each round makes, loses or leaves open one write.
+        while made < 100 || unknown < 3 {
+            assert!(balance < 20_000, "{made} made, {not_made} not, {unknown} unknown");
+            balance += 1;
+            let accounts = if random.bool() { &here } else { &there };
+            let write = accounts.set(1, balance);
+            let (written, ()) = tokio::join!(write, async {
+                if random.u8(..4) > 0 {
+                    return;
+                }
+                for _ in 0..random.u8(..24) {
+                    tokio::task::yield_now().await;
+                }
+                let others = "SELECT CAST(id AS SIGNED) FROM information_schema.processlist
+                    WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+                let sessions: Vec<i64> = sqlx::query_scalar(others).fetch_all(&mut killer).await.unwrap();
+                for session in sessions.iter().filter(|_| random.bool()) {
+                    // One that ended meanwhile is an error.
+                    let _ = killer.execute(AssertSqlSafe(format!("KILL {session}"))).await;
+                }
+            });
+            match written {
+                Ok(()) => {
+                    made += 1;
+                    returned.store(balance, Ordering::SeqCst);
+                }
+                Err(error) => match TxError::of(&error).map(TxError::was_made) {
+                    Some(None) => unknown += 1,
+                    Some(Some(true)) => panic!("{error:?}"),
+                    Some(Some(false)) | None => not_made += 1,
+                },
+            }
+        }
+    })
+    .await;
+    println!("{made} writes made, {not_made} not made, {unknown} unknown");
+    // D: once it is quiet, what is read is what is there, and kept.
+    until("both instances serve what is there", async || {
+        let row = here.row(&here.pool, 1).await.unwrap_or_default();
+        let before = here.loads() + there.loads();
+        let read = (here.balance(1).await.unwrap_or_default(), there.balance(1).await.unwrap_or_default());
+        row.is_some() && read == (row, row) && here.loads() + there.loads() == before
+    })
+    .await;
 }
