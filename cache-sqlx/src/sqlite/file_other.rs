@@ -3,8 +3,10 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
-pub(super) fn identity(path: &Path) -> Option<String> {
+use super::FileId;
+
+pub(super) fn identity(path: &Path) -> Option<FileId> {
     let mut hasher = DefaultHasher::new();
     std::fs::canonicalize(path).ok()?.hash(&mut hasher);
-    Some(format!("path.{:016x}", hasher.finish()))
+    Some(FileId { born: None, here: format!("path.{:016x}", hasher.finish()) })
 }
