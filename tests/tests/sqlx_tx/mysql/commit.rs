@@ -148,6 +148,24 @@ async fn the_victim_of_a_deadlock_is_told_at_its_commit_and_what_it_changed_afte
     assert_eq!(vault.read(3, &loads).await, vault.balance(3).await);
 }
 
+/// Callers know it and try again.
+#[tokio::test]
+async fn a_lock_that_the_commit_does_not_get_in_time_keeps_its_own_error() {
+    let vault = vault().await;
+    let hasty = pool_of(1, &vault.options).await;
+    hasty.execute("SET lock_wait_timeout = 1, innodb_lock_wait_timeout = 1").await.unwrap();
+    let mut holder = MySqlConnection::connect_with(&vault.options).await.unwrap();
+    let tx = vault.change_through(&hasty, 150).await;
+    holder.execute("LOCK TABLES cache_outcomes WRITE").await.unwrap();
+    let error = tx.commit().await.unwrap_err();
+    assert!(TxError::of(&error).is_none(), "{error:?}");
+    assert!(error.to_string().contains("1205"), "{error}");
+    holder.execute("UNLOCK TABLES").await.unwrap();
+    assert_eq!((vault.balance(1).await, vault.spy.seen()), (100, vec![]));
+    vault.change_through(&hasty, 150).await.commit().await.unwrap();
+    assert_eq!(vault.balance(1).await, 150);
+}
+
 /// The control: without a mark of its own in the transaction, sqlx commits half of it.
 #[tokio::test]
 async fn a_plain_transaction_commits_the_rest_of_a_victims_work() {
