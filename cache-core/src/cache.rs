@@ -17,9 +17,11 @@ use crate::heal::Healer;
 use crate::key::Namespace;
 use crate::mode::Mode;
 use crate::observe::{Counts, WriteCounts};
+use crate::outbox::Table;
 use crate::policy::Profiles;
 use crate::scope::{Recording, Writes};
 use crate::store::Origin;
+use crate::subject::Subject;
 
 /// A cache: one namespace in one store. Cheap to clone; clones share everything.
 ///
@@ -94,6 +96,9 @@ impl Cache {
     pub fn set_profiles(&self, profiles: Profiles) -> Result<(), BuildError> {
         let mut mistakes = crate::catalogue::Catalogue::linked().policy_errors(&profiles);
         mistakes.extend(crate::catalogue::policy_errors_of(&self.0.readers(), &profiles));
+        mistakes.extend(
+            crate::catalogue::Catalogue::linked().unfenced_errors(&profiles, self.0.settings.on_unfenced),
+        );
         match mistakes {
             mistakes if mistakes.is_empty() => self.0.set_profiles(profiles),
             mistakes => return Err(BuildError::new(mistakes)),
@@ -148,6 +153,30 @@ impl Cache {
         self.0.settle(subjects, journal, position).await
     }
 
+    /// Whether writes may leave rows in an outbox ([`Builder::outbox`]).
+    #[must_use]
+    pub fn has_outbox(&self) -> bool {
+        self.0.settings.outbox.is_some()
+    }
+
+    /// Tells the cache of a table that writes leave rows in. From now on the store answers reads only while it is known to have
+    /// missed none of them. Transactions and relays of cache-sqlx do this by themselves.
+    pub fn outbox_in(&self, table: Arc<dyn Table>) {
+        if !self.is_off() {
+            self.0.trust.add(table);
+        }
+    }
+
+    /// Invalidates what rows of an outbox name, whose transactions have committed. `origin` is a transaction of the caller's that
+    /// ends after this: it tells whom to ask about a fence that stays behind when the caller dies. For authors of relays such as
+    /// `cache_sqlx::Relay`.
+    ///
+    /// # Errors
+    /// The store's; then the rows must stay.
+    pub async fn deliver(&self, subjects: Vec<Subject>, origin: Origin) -> Result<(), StoreError> {
+        self.0.deliver(subjects, origin).await
+    }
+
     /// The version of what a tag or `version_of` names, as a token for others: an `ETag`, a cache key of theirs. `name` is the
     /// template with its arguments put in, such as `catalog` or `catalog:7`; what stands between two `:` is escaped as an argument is.
     /// Ask before reading what it is the version of.
@@ -179,7 +208,9 @@ impl Cache {
     /// An empty recording for a transaction that is about to begin. For authors of scopes such as `cache_sqlx::CacheTx`.
     #[must_use]
     pub fn recording(&self) -> Recording {
-        let recording = Recording::new(self.0.namespace.clone()).after(self.0.clone());
+        let recording = Recording::new(self.0.namespace.clone())
+            .on_unfenced(self.0.settings.on_unfenced)
+            .after(self.0.clone());
         if self.0.settings.faults.forgets_subjects { recording.forgetting() } else { recording }
     }
 

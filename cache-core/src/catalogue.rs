@@ -1,10 +1,12 @@
 //! All annotated functions linked into a program, and what is wrong with them taken together. Refuses to run at
 //! expansion time: an attribute sees one function, the catalogue sees all.
 
+mod unfenced;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::policy::{Overrides, Profiles};
+use crate::policy::{OnUnfenced, Overrides, Profiles};
 use crate::site::{Coverage, QueueSite, ReadSite, Site, WriteSite, shape};
 
 /// The annotated functions of a program.
@@ -183,7 +185,7 @@ pub(crate) fn value_text(type_name: &'static str) -> &'static str {
 }
 
 /// What is wrong with a reader: another type than others read under its template, or its policy.
-pub(crate) fn mistakes_of_reader(reader: &ReadSite, profiles: &Profiles) -> Vec<String> {
+pub(crate) fn mistakes_of_reader(reader: &ReadSite, profiles: &Profiles, default: OnUnfenced) -> Vec<String> {
     // Only the name in front is compared: behind it the compiler writes out what a programmer leaves to defaults.
     let name = |value: &'static str| value.split(|c: char| !(c.is_alphanumeric() || c == '_')).next();
     let catalogue = Catalogue::linked();
@@ -198,6 +200,7 @@ pub(crate) fn mistakes_of_reader(reader: &ReadSite, profiles: &Profiles) -> Vec<
         ));
     }
     mistakes.extend(policy_error(reader, profiles));
+    mistakes.extend(catalogue.unfenced(reader, profiles, default));
     mistakes
 }
 
@@ -296,8 +299,11 @@ mod tests {
     static USER: ReadSite = read(1, "user:<id>", "User");
     static SAME: ReadSite = read(2, "user:<user_id>", "User");
     static OTHER: ReadSite = read(3, "user:<id>", "Summary");
-    static TYPO: WriteSite =
-        WriteSite { at: at(4), keys: &["uesr:<id>"], tags: &["users"], coverage: Coverage::Within };
+    const fn write(line: u32, keys: &'static [&'static str], tags: &'static [&'static str]) -> WriteSite {
+        WriteSite { at: at(line), keys, tags, coverage: Coverage::Within, on_unfenced: None }
+    }
+
+    static TYPO: WriteSite = write(4, &["uesr:<id>"], &["users"]);
 
     #[test]
     fn one_template_read_as_two_types_is_an_error_with_both_places() {

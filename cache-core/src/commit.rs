@@ -6,13 +6,17 @@
 //! task that a caller who goes away does not cancel, and turns [`CommitError`] into the error its users know.
 
 mod faults;
+mod outbox;
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 
+use self::outbox::Leaving;
+pub use self::outbox::Unleft;
 use crate::cache::Cache;
 use crate::error::WriteError;
+use crate::outbox::{Left, Row};
 use crate::scope::{Recording, Uncovered, Writes};
 use crate::store::Origin;
 
@@ -34,6 +38,29 @@ pub trait OpenTransaction: Sized + Send {
     /// Whether a transaction in which nothing was recorded can be committed; asks only where COMMIT would do harm if not.
     fn is_open(&mut self) -> impl Future<Output = Result<bool, Self::Error>> + Send {
         std::future::ready(Ok(true))
+    }
+
+    /// Whether it can leave rows in an outbox: then the three below are implemented.
+    fn has_outbox(&self) -> bool {
+        false
+    }
+
+    /// As [`standing`](Self::standing), and leaves a row if the transaction is open; in one round trip where that can be.
+    fn standing_leaving(
+        &mut self,
+        _row: &Row,
+    ) -> impl Future<Output = Result<(Standing, Option<Left>), Unnamed<Self::Error>>> + Send {
+        async { self.standing().await.map(|standing| (standing, None)) }
+    }
+
+    /// Leaves a row that says that the store could not be reached. `left` is one that stands already without saying so. False where
+    /// that cannot be.
+    fn leave(
+        &mut self,
+        _row: &Row,
+        _left: Option<&Left>,
+    ) -> impl Future<Output = Result<bool, Self::Error>> + Send {
+        std::future::ready(Ok(false))
     }
 
     /// Commits.
@@ -61,6 +88,8 @@ pub enum Unnamed<E> {
     Conflict(E),
     /// The database would not say.
     Refused(E),
+    /// It was to leave a row in the outbox, and could not.
+    Unleft(E),
 }
 
 /// Why a COMMIT did not answer that it was made.
@@ -81,6 +110,8 @@ pub enum CommitError<E> {
     RolledBack(E),
     /// Nothing was changed: the database did not say which transaction it is.
     Unidentified(E),
+    /// Nothing was changed: what it changes could not be left in the outbox.
+    Unleft(Unleft<E>),
     /// Nothing was changed: a write's subjects never became known.
     Uncovered(Uncovered),
     /// The connection was lost at COMMIT: the change was made, or was not, or still will be.
@@ -101,6 +132,7 @@ impl<E: fmt::Display> fmt::Display for CommitError<E> {
             Self::Unidentified(error) => {
                 write!(f, "the transaction was rolled back: the database did not name it: {error}")
             }
+            Self::Unleft(error) => write!(f, "the transaction was rolled back: {error}"),
             Self::Uncovered(error) => error.fmt(f),
             Self::CommitUnknown(error) => {
                 write!(f, "it is unknown whether the transaction was committed: {error}")
@@ -120,9 +152,10 @@ impl<E: StdError + 'static> StdError for CommitError<E> {
             Self::RolledBack(error)
             | Self::Unidentified(error)
             | Self::CommitUnknown(error)
+            | Self::Unleft(Unleft::Refused(error))
             | Self::Database(error) => Some(error),
             Self::Uncovered(error) => Some(error),
-            Self::CommittedOutside => None,
+            Self::CommittedOutside | Self::Unleft(Unleft::Unsupported | Unleft::Unconfigured) => None,
         }
     }
 }
@@ -151,23 +184,31 @@ pub async fn run<T: OpenTransaction>(
         }
         return transaction.commit().await.map_err(Uncommitted::into_database);
     }
-    let origin = match transaction.standing().await {
-        Ok(Standing::Open(origin)) => origin,
-        Ok(Standing::Ended) => return ended_elsewhere(transaction, &cache, writes).await,
+    let leaving = match Leaving::of(&transaction, &cache, &writes) {
+        Ok(leaving) => leaving,
+        Err(unleft) => return give_up(transaction, CommitError::Unleft(unleft)).await,
+    };
+    let (origin, left) = match leaving.standing(&mut transaction).await {
+        Ok((Standing::Open(origin), left)) => (origin, left),
+        Ok((Standing::Ended, _)) => return ended_elsewhere(transaction, &cache, writes).await,
         Err(unnamed) => return give_up(transaction, unnamed.into()).await,
     };
     let broken = cache.0.settings.faults;
     if broken.fences_late {
         return faults::fence_late(transaction, &cache, writes, origin).await;
     }
-    let fenced = match cache.fence(writes, origin).await {
+    let fenced = match cache.fence(writes, origin.clone()).await {
         Ok(fenced) if broken.clears_early => return faults::clear_early(transaction, fenced).await,
         Ok(fenced) => fenced,
         Err(_) if broken.commits_unfenced => return faults::commit(transaction).await,
-        Err(error) => return give_up(transaction, CommitError::Unfenced(error)).await,
+        Err(error) => return leaving.unfenced(transaction, &cache, (origin, left), error).await,
     };
     match transaction.commit().await {
-        Ok(()) => fenced.clear().await.map_err(CommitError::Unclear),
+        Ok(()) => {
+            fenced.clear().await.map_err(CommitError::Unclear)?;
+            left.into_iter().for_each(|left| cache.0.is_delivered(left));
+            Ok(())
+        }
         Err(Uncommitted::Undone(error)) => {
             fenced.lift();
             Err(CommitError::Database(error))
@@ -191,12 +232,22 @@ impl<E> Uncommitted<E> {
     }
 }
 
+impl<E> From<Uncommitted<E>> for CommitError<E> {
+    fn from(uncommitted: Uncommitted<E>) -> Self {
+        match uncommitted {
+            Uncommitted::Undone(error) => Self::Database(error),
+            Uncommitted::Unknown(error) => Self::CommitUnknown(error),
+        }
+    }
+}
+
 impl<E> From<Unnamed<E>> for CommitError<E> {
     fn from(unnamed: Unnamed<E>) -> Self {
         match unnamed {
             Unnamed::Failed(error) => Self::RolledBack(error),
             Unnamed::Conflict(error) => Self::Database(error),
             Unnamed::Refused(error) => Self::Unidentified(error),
+            Unnamed::Unleft(error) => Self::Unleft(Unleft::Refused(error)),
         }
     }
 }

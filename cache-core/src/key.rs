@@ -58,10 +58,20 @@ impl Namespace {
 
     /// The tag that is stored under this name; `None` for a name that no tag of this namespace has.
     pub(crate) fn tag_named(&self, name: &str) -> Option<Subject> {
-        let rest = name.strip_prefix(self.as_str())?.strip_prefix('#')?;
+        self.named(name).filter(|subject| subject.kind() == Kind::Tag)
+    }
+
+    /// What is stored under this name; `None` for a name that nothing of this namespace has. Names that end in a digest come back
+    /// without the whole text: enough to mark them.
+    pub(crate) fn named(&self, name: &str) -> Option<Subject> {
+        let rest = name.strip_prefix(self.as_str())?;
+        let (kind, rest) = match rest.strip_prefix(':') {
+            Some(rest) => (Kind::Entity, rest),
+            None => (Kind::Tag, rest.strip_prefix('#')?),
+        };
         let fits = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '{' | '}');
         let is_one = name.len() <= LONGEST && rest.chars().all(fits);
-        is_one.then(|| Subject::new(Kind::Tag, name, None))
+        is_one.then(|| Subject::new(kind, name, None))
     }
 }
 

@@ -29,6 +29,7 @@ pub mod loading;
 pub mod merge;
 mod mode;
 pub mod observe;
+pub mod outbox;
 pub mod output;
 pub mod policy;
 pub mod rng;

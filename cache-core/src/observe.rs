@@ -96,6 +96,10 @@ counters! {
         refused,
         /// Fenced writes whose clear was not confirmed in time; a task went on trying.
         unconfirmed,
+        /// Writes that could not be fenced, were made, and left what they changed in the outbox.
+        outboxed,
+        /// Writes that could not be fenced and were made all the same.
+        proceeded,
     }
 }
 

@@ -3,11 +3,13 @@
 
 mod overrides;
 mod profiles;
+mod unfenced;
 
 use std::time::Duration;
 
 pub use overrides::Overrides;
 pub use profiles::Profiles;
+pub use unfenced::{OnUnfenced, Outbox};
 
 /// The policy of one cached function: its attribute's options, above its profile's, above the defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -15,6 +15,7 @@ pub use settled::{AfterQueued, Settles};
 
 use crate::key::{Namespace, Text};
 use crate::mode;
+use crate::policy::OnUnfenced;
 use crate::site::{Location, ReadSite, WriteSite};
 use crate::subject::{EntryKey, Kind, Subject};
 
@@ -133,11 +134,15 @@ pub struct Recording {
     forgets: bool,
     /// Who knows what is queued; nobody where none of the program's functions queues.
     queues: Option<Arc<dyn Settles>>,
+    /// What is to become of what is recorded through this handle if it cannot be fenced.
+    on_unfenced: OnUnfenced,
 }
 
 #[derive(Debug, Default)]
 struct State {
     subjects: Vec<Subject>,
+    /// The strictest that anything was recorded with.
+    on_unfenced: Option<OnUnfenced>,
     puts: Vec<Pending>,
     uncovered: Vec<(Location, u64)>,
     /// Ids of the savepoints that are open, outermost first.
@@ -161,7 +166,20 @@ impl Recording {
     /// An empty recording whose subjects lie in this namespace.
     #[must_use]
     pub fn new(namespace: Namespace) -> Self {
-        Self { namespace, state: Arc::default(), since: 0, forgets: false, queues: None }
+        Self {
+            namespace,
+            state: Arc::default(),
+            since: 0,
+            forgets: false,
+            queues: None,
+            on_unfenced: OnUnfenced::Reject,
+        }
+    }
+
+    /// A handle through which writes are recorded that say themselves what is to become of them if they cannot be fenced.
+    #[must_use]
+    pub fn on_unfenced(self, on_unfenced: OnUnfenced) -> Self {
+        Self { on_unfenced, ..self }
     }
 
     /// The same without the rule that a rollback keeps subjects.
@@ -192,6 +210,7 @@ impl Recording {
         mode::written([&subject]);
         let mut state = self.lock();
         state.settled.owes(&subject);
+        state.on_unfenced = state.on_unfenced.max(Some(self.on_unfenced));
         if !state.subjects.contains(&subject) {
             state.subjects.push(subject.clone());
         }
@@ -290,7 +309,8 @@ impl Recording {
         let mut puts = std::mem::take(&mut state.puts);
         puts.retain(|put| put.uses == uses);
         let settled = std::mem::take(&mut state.settled).done();
-        Ok(Writes { subjects: std::mem::take(&mut state.subjects), puts, settled })
+        let on_unfenced = state.on_unfenced.take().unwrap_or_default();
+        Ok(Writes { subjects: std::mem::take(&mut state.subjects), puts, settled, on_unfenced })
     }
 }
 
@@ -303,6 +323,8 @@ pub struct Writes {
     pub puts: Vec<Pending>,
     /// How it stands to what was queued before.
     pub settled: AfterQueued,
+    /// What becomes of it if it cannot be fenced.
+    pub on_unfenced: OnUnfenced,
 }
 
 /// Subjects that a running body still owes.

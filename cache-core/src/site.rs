@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::policy::Overrides;
+use crate::policy::{OnUnfenced, Overrides};
 
 /// Where an attribute stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub struct WriteSite {
     pub tags: &'static [&'static str],
     /// How its subjects become known.
     pub coverage: Coverage,
+    /// What the attribute says about a store that cannot be reached; nothing: as the cache does.
+    pub on_unfenced: Option<OnUnfenced>,
 }
 
 /// A `#[writes_behind]` function.

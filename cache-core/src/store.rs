@@ -412,6 +412,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         Shard::default()
     }
 
+    /// How many connections it has made so far. Another number than before says that it was away in between, or that a part of it is
+    /// reached anew: somebody may have written meanwhile who did not reach it. A store that cannot be away keeps the default.
+    fn connections(&self) -> u64 {
+        0
+    }
+
     /// One line that names the store and where it is, without secrets.
     fn describe(&self) -> String;
 }

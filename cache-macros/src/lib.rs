@@ -84,6 +84,7 @@ pub fn cached(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `tag`, `tags = […]` | the invalidation groups it changes |
 /// | `within = tx` | the parameter whose transaction the body writes in; the caller commits |
 /// | `begin = self.pool` | a transaction is opened from this pool, handed in as the parameter of type `&mut PgTx<'_>`, and committed; callers leave that argument out |
+/// | `on_unfenced` | what becomes of the write while the store cannot be reached: `"reject"`, `"outbox"`, `"proceed"`; else as the cache was built |
 /// | `cache`, `crate` | as in `#[cached]` |
 ///
 /// `within` takes a field as well, such as `self.tx`. With neither form, `&mut self` and parameters whose types may hold a

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cache_core::Cache;
 use cache_core::commit::{Standing, Unnamed};
 use cache_core::heal::Healer;
+use cache_core::outbox::{Left, Row, Table};
 use sqlx::{Database, Pool, SqlStr, Transaction};
 
 /// A database whose transactions can carry invalidations: Postgres, SQLite, and MySQL or MariaDB.
@@ -25,6 +26,8 @@ pub struct Label {
     pub number: u64,
     /// Identity of the pool's database where only the pool knows it (a database in memory).
     pub home: Option<String>,
+    /// Where rows that its transaction leaves can be deleted, if it leaves any.
+    pub table: Option<Arc<dyn Table>>,
 }
 
 /// The part of [`Backend`] that only this crate may name.
@@ -44,6 +47,32 @@ pub trait Engine: Database {
     /// Why [`standing`](Self::standing) failed.
     fn unnamed(error: sqlx::Error) -> Unnamed<sqlx::Error> {
         crate::commit::by_sqlstate(error)
+    }
+
+    /// Whether its transactions can leave rows in an outbox; then the three below are implemented.
+    const OUTBOX: bool = false;
+
+    /// The outbox of a pool's database.
+    fn table(_pool: &Pool<Self>) -> Option<Arc<dyn Table>> {
+        None
+    }
+
+    /// As [`standing`](Self::standing), and leaves a row if the labelled transaction stands; in one round trip where that can be.
+    fn standing_leaving(
+        connection: &mut Self::Connection,
+        label: &Label,
+        _row: &Row,
+    ) -> impl Future<Output = sqlx::Result<(Standing, Option<Left>)>> + Send {
+        async { Self::standing(connection, label).await.map(|standing| (standing, None)) }
+    }
+
+    /// Leaves a row that says that the store could not be reached; `left` stands already and does not say so. False where that cannot be.
+    fn leave(
+        _connection: &mut Self::Connection,
+        _row: &Row,
+        _left: Option<&Left>,
+    ) -> impl Future<Output = sqlx::Result<bool>> + Send {
+        std::future::ready(Ok(false))
     }
 
     /// Whether a COMMIT that failed like this has certainly changed nothing, now and later.

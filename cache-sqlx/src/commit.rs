@@ -4,6 +4,7 @@
 use cache_core::Cache;
 use cache_core::commit::{CommitError, OpenTransaction, Standing, Uncommitted, Unnamed};
 use cache_core::error::WriteErrorKind;
+use cache_core::outbox::{Left, Row};
 use cache_core::scope::Recording;
 use sqlx::{Connection, Transaction};
 
@@ -37,6 +38,21 @@ impl<DB: Backend> OpenTransaction for Root<'_, DB> {
         DB::standing(&mut self.transaction, &self.label).await.map_err(DB::unnamed)
     }
 
+    fn has_outbox(&self) -> bool {
+        DB::OUTBOX
+    }
+
+    async fn standing_leaving(
+        &mut self,
+        row: &Row,
+    ) -> Result<(Standing, Option<Left>), Unnamed<sqlx::Error>> {
+        DB::standing_leaving(&mut self.transaction, &self.label, row).await.map_err(unleft::<DB>)
+    }
+
+    async fn leave(&mut self, row: &Row, left: Option<&Left>) -> sqlx::Result<bool> {
+        DB::leave(&mut self.transaction, row, left).await
+    }
+
     async fn is_open(&mut self) -> sqlx::Result<bool> {
         DB::is_open(&mut self.transaction).await
     }
@@ -65,12 +81,28 @@ pub(crate) fn by_sqlstate(error: sqlx::Error) -> Unnamed<sqlx::Error> {
     }
 }
 
+/// Of the statement that asks and leaves a row: what is not about asking is about the row.
+fn unleft<DB: Backend>(error: sqlx::Error) -> Unnamed<sqlx::Error> {
+    match DB::unnamed(error) {
+        Unnamed::Refused(error)
+            // insufficient_privilege
+            if error.as_database_error().is_some_and(|e| {
+                e.code().is_none_or(|code| code != "42501") || e.message().contains("cache_outbox")
+            }) =>
+        {
+            Unnamed::Unleft(error)
+        }
+        unnamed => unnamed,
+    }
+}
+
 fn told(error: CommitError<sqlx::Error>) -> sqlx::Error {
     match error {
         CommitError::Unfenced(error) if error.kind() == WriteErrorKind::Queued => TxError::Queued(error),
         CommitError::Unfenced(error) => TxError::Unfenced(error),
         CommitError::RolledBack(error) => TxError::RolledBack(error),
         CommitError::Unidentified(error) => TxError::Unidentified(error),
+        CommitError::Unleft(unleft) => TxError::Unleft(unleft),
         CommitError::Uncovered(uncovered) => TxError::Uncovered(uncovered),
         CommitError::CommitUnknown(error) => TxError::CommitUnknown(error),
         CommitError::Unclear(error) => TxError::Unclear(error),

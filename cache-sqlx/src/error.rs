@@ -4,6 +4,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use cache_core::commit::Unleft;
 use cache_core::error::WriteError;
 use cache_core::scope::Uncovered;
 use sqlx::error::{DatabaseError, ErrorKind};
@@ -24,6 +25,8 @@ pub enum TxError {
     RolledBack(sqlx::Error),
     /// Nothing was changed: the database did not say which transaction this is.
     Unidentified(sqlx::Error),
+    /// Nothing was changed: what it changes could not be left in the outbox.
+    Unleft(Unleft<sqlx::Error>),
     /// Nothing was changed: a write's subjects never became known.
     Uncovered(Uncovered),
     /// The connection was lost at COMMIT: the change was made, or was not, or still will be.
@@ -49,6 +52,7 @@ impl TxError {
             | Self::Queued(_)
             | Self::RolledBack(_)
             | Self::Unidentified(_)
+            | Self::Unleft(_)
             | Self::Uncovered(_) => Some(false),
             Self::Unclear(_) => Some(true),
             Self::CommitUnknown(_) | Self::CommittedOutside => None,
@@ -68,6 +72,15 @@ impl TxError {
             }
             Self::Unidentified(_) => {
                 "the transaction was rolled back: the database did not say which transaction of which cluster it is, without which a fence could never be healed; the role needs EXECUTE on pg_control_system(), pg_current_wal_lsn(), pg_walfile_name() and pg_current_xact_id() (Postgres 13 or later), or the tables of migrate_mysql() with SELECT, INSERT and DELETE on cache_outcomes and SELECT on cache_retired (MySQL 8.0.22, MariaDB 10.6 or later)"
+            }
+            Self::Unleft(Unleft::Refused(_)) => {
+                "the transaction was rolled back: what it changes could not be left in the outbox; call `cache_sqlx::migrate(&pool)` at start, which creates the table cache_outbox, and grant the role SELECT, INSERT, UPDATE and DELETE on it"
+            }
+            Self::Unleft(Unleft::Unsupported) => {
+                "the transaction was rolled back: it was to leave what it changes in an outbox, which transactions of this database do not have; build the cache without `outbox`, and leave `on_unfenced = \"outbox\"` out"
+            }
+            Self::Unleft(Unleft::Unconfigured) => {
+                "the transaction was rolled back: a write in it says `on_unfenced = \"outbox\"`, and its cache has none; write `.outbox(Outbox::Unfenced)` where the cache is built, in every instance"
             }
             Self::Uncovered(_) => {
                 "the transaction was rolled back: a write in it ended before it said what it had changed; roll back when such a call fails, or make it inside `tx.begin()` and roll that back"
@@ -95,9 +108,12 @@ impl StdError for TxError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Unfenced(e) | Self::Queued(e) | Self::Unclear(e) => Some(e),
-            Self::RolledBack(e) | Self::Unidentified(e) | Self::CommitUnknown(e) => Some(e),
+            Self::RolledBack(e)
+            | Self::Unidentified(e)
+            | Self::CommitUnknown(e)
+            | Self::Unleft(Unleft::Refused(e)) => Some(e),
             Self::Uncovered(e) => Some(e),
-            Self::CommittedOutside => None,
+            Self::CommittedOutside | Self::Unleft(_) => None,
         }
     }
 }

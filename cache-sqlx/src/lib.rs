@@ -29,6 +29,8 @@ mod migrate;
 #[cfg_attr(not(feature = "mysql"), path = "no_mysql.rs")]
 mod mysql;
 #[cfg(feature = "postgres")]
+mod outbox;
+#[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
 mod queue;
@@ -43,6 +45,8 @@ pub use error::TxError;
 pub use migrate::migrate;
 #[cfg(feature = "mysql")]
 pub use mysql::{MySqlHealer, MySqlTx, migrate_mysql};
+#[cfg(feature = "postgres")]
+pub use outbox::{Relay, RelayBuilder, RelayStats};
 pub use pool::heal;
 #[cfg(feature = "postgres")]
 pub use postgres::{PgHealer, PgTx};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use cache_core::Cache;
+use cache_core::outbox::Table;
 use cache_core::scope::{Nest, OpenScope, Recording, WriteScope};
 use sqlx::{Connection, Database, Pool, SqlSafeStr, SqlStr, Transaction};
 use tracing::Instrument;
@@ -66,7 +67,9 @@ async fn open<DB: Backend>(
     statement: Option<SqlStr>,
 ) -> sqlx::Result<CacheTx<'static, DB>> {
     cache.heal_with(DB::healer(pool));
-    let label = next_label(DB::home(pool));
+    let table = cache.has_outbox().then(|| DB::table(pool)).flatten();
+    table.iter().for_each(|table| cache.outbox_in(table.clone()));
+    let label = next_label(DB::home(pool), table);
     let statement = DB::opening(statement, &label);
     let pool = pool.clone();
     // A cancelled `Pool::begin` may return a connection that is inside a transaction (sqlx issue 4393); this one is never
@@ -76,9 +79,9 @@ async fn open<DB: Backend>(
     Ok(CacheTx { held, recording: cache.recording(), cache: cache.clone(), over: Over::default() })
 }
 
-fn next_label(home: Option<String>) -> Label {
+pub(crate) fn next_label(home: Option<String>, table: Option<Arc<dyn Table>>) -> Label {
     static LAST: AtomicU64 = AtomicU64::new(0);
-    Label { number: LAST.fetch_add(1, Ordering::Relaxed), home }
+    Label { number: LAST.fetch_add(1, Ordering::Relaxed), home, table }
 }
 
 /// Runs to its end even if the caller stops waiting.
@@ -103,7 +106,7 @@ impl<'c, DB: Backend> CacheTx<'c, DB> {
     /// Those of [`Connection::begin_with`]; a connection that is inside a transaction is refused, because the outer one
     /// would decide about the commit.
     pub async fn on(cache: &Cache, connection: &'c mut DB::Connection) -> sqlx::Result<Self> {
-        let label = next_label(None);
+        let label = next_label(None, None);
         let transaction = connection.begin_with(DB::opening(None, &label)).await?;
         Ok(Self {
             held: Held::Borrowed(transaction, label),

@@ -10,7 +10,7 @@ use crate::engine::{Core, Settings};
 use crate::error::BuildError;
 use crate::key::Namespace;
 use crate::mode::Mode;
-use crate::policy::Profiles;
+use crate::policy::{OnUnfenced, Outbox, Profiles};
 use crate::rng::{Rng, SystemRng};
 use crate::store::Store;
 use crate::time::{Clock, SystemClock};
@@ -102,6 +102,26 @@ impl Builder {
         self
     }
 
+    /// What becomes of covered writes that cannot be fenced, because the store cannot be reached, [`OnUnfenced::Reject`] by default; an
+    /// attribute may say otherwise for its own. [`OnUnfenced::Outbox`] implies [`Builder::outbox`]. A write with neither `within` nor
+    /// `begin` has no transaction to leave a row in: it is refused under `Outbox` as well.
+    pub fn on_unfenced(mut self, on_unfenced: OnUnfenced) -> Self {
+        self.settings.on_unfenced = on_unfenced;
+        if on_unfenced == OnUnfenced::Outbox {
+            self.settings.outbox.get_or_insert(Outbox::Unfenced);
+        }
+        self
+    }
+
+    /// There is an outbox: writes may leave what they change in a table of the database (`cache_sqlx::migrate`), from where relays
+    /// (`cache_sqlx::Relay`) deliver it. None by default. With one, the store answers reads only once the table was asked and holds
+    /// nothing that could not reach the store: when the cache has just been built, after each new connection, and after a write of
+    /// its own that left a row. Every instance must agree, those that only read included.
+    pub fn outbox(mut self, outbox: Outbox) -> Self {
+        self.settings.outbox = Some(outbox);
+        self
+    }
+
     /// Leaves out the advice on templates for which the cache does little ([`Cache::advice`], and one warning each in the log). It
     /// costs a hit a few nanoseconds and a template some 2 KiB; leave it out if your log is no place for it.
     pub fn without_advice(mut self) -> Self {
@@ -159,11 +179,20 @@ impl Builder {
         let catalogue = Catalogue::linked();
         mistakes.extend(catalogue.errors());
         mistakes.extend(catalogue.policy_errors(&self.profiles));
+        mistakes.extend(catalogue.unfenced_errors(&self.profiles, self.settings.on_unfenced));
         let Some(namespace) = namespace.filter(|_| mistakes.is_empty()) else {
             return Err(BuildError::new(mistakes));
         };
         for warning in catalogue.warnings() {
             tracing::warn!("{warning}");
+        }
+        if self.settings.outbox.is_none() {
+            for write in catalogue.leaving() {
+                tracing::warn!(
+                    "{} leaves what it changes in an outbox, and this cache has none: write `.outbox(Outbox::Unfenced)` where it is built",
+                    write.at
+                );
+            }
         }
         let store = self.store.filter(|_| !self.off);
         let core = Core::new(namespace, store, self.clock, self.rng, self.settings, self.profiles);

@@ -189,7 +189,11 @@ impl Cache {
                 K::COUNT
             ));
         }
-        mistakes.extend(catalogue::mistakes_of_reader(&site, &self.0.profiles()));
+        mistakes.extend(catalogue::mistakes_of_reader(
+            &site,
+            &self.0.profiles(),
+            self.0.settings.on_unfenced,
+        ));
         if !mistakes.is_empty() {
             return Err(refuse(mistakes));
         }

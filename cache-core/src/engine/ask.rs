@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
+use super::trust::DISTRUSTED;
 use crate::breaker::Touched;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::Store;
@@ -23,6 +24,7 @@ impl Core {
         touched: &Touched,
         command: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        let pass = self.pass()?;
         if !self.breakers.allow(touched, self.clock.monotonic()) {
             return Err(StoreError::new(
                 StoreErrorKind::Unavailable,
@@ -36,9 +38,13 @@ impl Core {
         match &answer {
             // A server that says no is there: only what it was asked for is wrong.
             Err(error) if error.kind() != StoreErrorKind::Rejected => {
+                self.doubts(error);
                 self.breakers.failed(touched, self.clock.monotonic())
             }
             _ => self.breakers.succeeded(touched),
+        }
+        if answer.is_ok() {
+            self.believes(pass)?;
         }
         answer
     }
@@ -52,6 +58,7 @@ impl Core {
         command: impl Future<Output = Vec<Result<T, StoreError>>>,
     ) -> Vec<Result<T, StoreError>> {
         let failed = |kind, why: &str| (0..entries).map(|_| Err(StoreError::new(kind, why))).collect();
+        let Ok(pass) = self.pass() else { return failed(StoreErrorKind::Unavailable, DISTRUSTED) };
         if !self.breakers.allow(touched, self.clock.monotonic()) {
             return failed(StoreErrorKind::Unavailable, "it failed several times in a row and rests");
         }
@@ -63,9 +70,13 @@ impl Core {
         };
         let is_silent = |answer: &Result<T, StoreError>| matches!(answer, Err(error) if error.kind() != StoreErrorKind::Rejected);
         if answers.iter().any(is_silent) {
+            answers.iter().filter_map(|answer| answer.as_ref().err()).for_each(|error| self.doubts(error));
             self.breakers.failed(touched, self.clock.monotonic());
         } else {
             self.breakers.succeeded(touched);
+        }
+        if self.believes(pass).is_err() {
+            return failed(StoreErrorKind::Unavailable, DISTRUSTED);
         }
         answers
     }

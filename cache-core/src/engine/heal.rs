@@ -45,6 +45,11 @@ impl Healing {
         }
     }
 
+    /// Who can be asked.
+    pub(super) fn known(&self) -> Vec<Arc<dyn Healer>> {
+        self.healers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn may_ask(&self, fences: &[Fence], now: Duration) -> bool {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.retain(|_, at| now < *at + PAUSE);
@@ -82,8 +87,7 @@ impl Core {
             fences.into_iter().partition(|fence| fence.origin.is_none());
         let mut finished: Vec<_> = orphans.iter().map(|fence| fence.writer).collect();
         if !others.is_empty() && self.healing.may_ask(&others, self.clock.monotonic()) {
-            let healers = self.healing.healers.read().unwrap_or_else(PoisonError::into_inner).clone();
-            for healer in healers {
+            for healer in self.healing.known() {
                 let known: Vec<_> = others.iter().filter(|fence| healer.knows(fence)).cloned().collect();
                 if !known.is_empty() {
                     finished.extend(healer.finished(&known).await);

@@ -18,6 +18,8 @@ mod queued;
 mod read;
 mod settle;
 mod soft;
+mod tidy;
+mod trust;
 mod turn;
 mod version;
 mod write;
@@ -47,7 +49,7 @@ use crate::breaker::Breakers;
 use crate::flight::Flights;
 use crate::key::Namespace;
 use crate::observe::{Counters, Counts, WriteCounters};
-use crate::policy::{Lifetime, OnWait, Overrides, Policy, Profiles};
+use crate::policy::{Lifetime, OnUnfenced, OnWait, Outbox, Overrides, Policy, Profiles};
 use crate::rng::Rng;
 use crate::site::{ReadSite, shape};
 use crate::store::Store;
@@ -64,6 +66,8 @@ pub(crate) struct Settings {
     /// Whether templates are watched.
     pub(crate) advice: bool,
     pub(crate) background_loads: usize,
+    pub(crate) on_unfenced: OnUnfenced,
+    pub(crate) outbox: Option<Outbox>,
     pub(crate) faults: Faults,
 }
 
@@ -77,6 +81,8 @@ impl Default for Settings {
             size_limit: 1 << 20,
             advice: true,
             background_loads: 16,
+            on_unfenced: OnUnfenced::Reject,
+            outbox: None,
             faults: Faults::default(),
         }
     }
@@ -137,6 +143,10 @@ pub(crate) struct Faults {
     pub(crate) launders_invalidated: bool,
     /// A load waits for another one although that waits for it.
     pub(crate) waits_in_circles: bool,
+    /// The store is asked whatever waits in the outbox.
+    pub(crate) trusts_anyway: bool,
+    /// A commit that leaves a row is no reason for doubt while it is under way, nor when its outcome is unknown.
+    pub(crate) trusts_early: bool,
 }
 
 /// What one cache consists of.
@@ -152,6 +162,8 @@ pub(crate) struct Core {
     pub(crate) healing: heal::Healing,
     pub(crate) settling: queued::Settling,
     pub(crate) queues: settle::Queues,
+    pub(crate) trust: Arc<trust::Trust>,
+    tidy: Arc<tidy::Tidy>,
     pub(crate) hints: hint::Hints,
     pub(crate) writes: WriteCounters,
     pub(crate) behind: behind::Behind,
@@ -242,7 +254,7 @@ impl Core {
         settings: Settings,
         profiles: Profiles,
     ) -> Self {
-        Self {
+        let core = Self {
             namespace,
             store,
             clock,
@@ -253,13 +265,19 @@ impl Core {
             healing: heal::Healing::default(),
             settling: queued::Settling::default(),
             queues: settle::Queues::default(),
+            trust: Arc::default(),
+            tidy: Arc::default(),
             hints: hint::Hints::default(),
             writes: WriteCounters::default(),
             behind: behind::Behind::new(settings.background_loads),
             profiles: RwLock::new(profiles),
             readers: RwLock::default(),
             sites: RwLock::default(),
+        };
+        if core.settings.outbox.is_some() {
+            core.trust.watch();
         }
+        core
     }
 
     /// The state of a site, made on first use.

@@ -9,7 +9,8 @@ use super::ask::within;
 use super::load::{FIRST_PAUSE, LAST_PAUSE};
 use crate::error::{WriteError, WriteErrorKind};
 use crate::journal::Drains;
-use crate::scope::{AfterQueued, Settles};
+use crate::policy::OnUnfenced;
+use crate::scope::{AfterQueued, Settles, Writes};
 use crate::site::{Site, WriteSite, shape};
 use crate::store::{BoxFuture, Marked, Store};
 use crate::subject::{Kind, Subject};
@@ -131,6 +132,15 @@ impl Core {
             tokio::time::sleep(pause).await;
             pause = (pause * 3 / 2).min(LAST_PAUSE);
         }
+    }
+
+    /// What becomes of a write that cannot be fenced: what its writes say, unless something may be queued before it, which nobody can
+    /// tell without the store, and which would undo it. A flush waits in its journal until the store is back.
+    pub(crate) fn on_unfenced(&self, writes: &Writes) -> OnUnfenced {
+        let (shapes, settled) = (shapes(), &writes.settled);
+        let is_behind = |subject: &Subject| shapes.concern(self, subject) && !settled.has(subject);
+        let may_be_behind = settled.is_flush || settled.is_stuck || writes.subjects.iter().any(is_behind);
+        if may_be_behind { OnUnfenced::Reject } else { writes.on_unfenced }
     }
 
     /// What is queued on a subject that was marked, and was queued before, as far as is known.

@@ -10,6 +10,7 @@ use super::ask::within;
 use crate::entry::{self, Header};
 use crate::error::{StoreError, StoreErrorKind, WriteError, WriteErrorKind};
 use crate::mode;
+use crate::policy::OnUnfenced;
 use crate::scope::Writes;
 use crate::stampede::jittered;
 use crate::store::{ClearRequest, Cleared, MarkRequest, Marked, Origin, Put, Store};
@@ -22,6 +23,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// About ten seconds of attempts to lift the fence of a write that was not made.
 const LIFT_ATTEMPTS: usize = 16;
+/// How often a delivery whose fence was lost on the way is begun anew at once.
+const DELIVERIES: usize = 3;
 
 /// A write whose subjects are fenced: nobody fills them and nobody is served from the cache. Dropped without a word, the
 /// fence stays, and readers lift it once the writer's transaction is known to be finished.
@@ -49,6 +52,7 @@ impl Core {
         let Some(store) = self.store().filter(|_| !writes.subjects.is_empty()) else {
             return Ok(Fenced(None));
         };
+        let on_unfenced = self.on_unfenced(&writes);
         let fence = Fence {
             core: self.clone(),
             writer: self.new_writer(),
@@ -63,9 +67,11 @@ impl Core {
         let marked = match fence.mark_once(store).await {
             Ok(marked) => marked,
             Err(error) => {
-                self.writes.refused.add();
-                if error.kind() == StoreErrorKind::Unavailable {
-                    // Nothing was sent, so nothing stands.
+                if on_unfenced == OnUnfenced::Reject {
+                    self.writes.refused.add();
+                }
+                if error.kind() == StoreErrorKind::Unavailable || on_unfenced == OnUnfenced::Outbox {
+                    // Nothing was sent, so nothing stands; or the write is made all the same, and what stands may stand until then.
                     undo.0 = None;
                 }
                 return Err(WriteError::new(WriteErrorKind::Unfenced, Some(error)));
@@ -81,7 +87,48 @@ impl Core {
         Ok(Fenced(Some(fence)))
     }
 
-    fn new_writer(&self) -> WriterId {
+    /// Invalidates what writes have changed that everybody can see by now. `origin` tells who to ask about a fence that this leaves
+    /// behind. Done twice it is one invalidation too many, and in which order several are done is all the same.
+    pub(crate) async fn deliver(
+        self: &Arc<Self>,
+        subjects: Vec<Subject>,
+        origin: Origin,
+    ) -> Result<(), StoreError> {
+        let Some(store) = self.store().filter(|_| !subjects.is_empty()) else { return Ok(()) };
+        let mut fence =
+            Fence { core: self.clone(), writer: self.new_writer(), origin, subjects, puts: Vec::new() };
+        // All of it is fenced at one time: an entry that is not cleared yet may go into the load of one that is.
+        for _ in 0..DELIVERIES {
+            fence.mark_once(store).await?;
+            if fence.clear_once(store).await?.intact {
+                return Ok(());
+            }
+            fence.writer = self.new_writer();
+        }
+        Err(StoreError::new(StoreErrorKind::Disconnected, "it lost the fence again and again"))
+    }
+
+    /// Invalidates what a write has changed that was made without a fence, if the store is back within about ten seconds.
+    pub(crate) fn deliver_soon(self: &Arc<Self>, subjects: Vec<Subject>) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let core = self.clone();
+        runtime.spawn(async move {
+            let mut pause = FIRST_PAUSE;
+            for _ in 0..LIFT_ATTEMPTS {
+                if core.deliver(subjects.clone(), Origin::none()).await.is_ok() {
+                    return;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+            tracing::warn!(
+                subjects = subjects.len(),
+                "a write was made unfenced, and its entries stay until they expire"
+            );
+        });
+    }
+
+    pub(super) fn new_writer(&self) -> WriterId {
         WriterId(u128::from(self.random()) << 64 | u128::from(self.random()))
     }
 

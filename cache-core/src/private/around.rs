@@ -3,7 +3,9 @@
 use std::future::Future;
 
 use crate::cache::Cache;
+use crate::error::WriteErrorKind;
 use crate::key::Text;
+use crate::policy::OnUnfenced;
 use crate::scope::{FromWriteError, Writes};
 use crate::site::WriteSite;
 use crate::store::Origin;
@@ -43,9 +45,21 @@ pub struct Around<'c>(Subjects<'c>);
 impl<'c> Around<'c> {
     /// Names what it changes.
     pub fn new(cache: &'c Cache, site: &'static WriteSite, subjects: impl FnOnce(&mut Subjects<'c>)) -> Self {
-        let mut collected = Subjects { cache, site, writes: Writes::default() };
+        // There is no transaction to leave a row in.
+        let on_unfenced = match cache.0.settings.on_unfenced {
+            OnUnfenced::Outbox => OnUnfenced::Reject,
+            other => other,
+        };
+        let mut collected = Subjects { cache, site, writes: Writes { on_unfenced, ..Writes::default() } };
         subjects(&mut collected);
         Self(collected)
+    }
+
+    /// Says what becomes of it if it cannot be fenced.
+    #[must_use]
+    pub fn on_unfenced(mut self, on_unfenced: OnUnfenced) -> Self {
+        self.0.writes.on_unfenced = on_unfenced;
+        self
     }
 
     /// Fences, runs the body, and lifts the fence where the outcome is known.
@@ -60,7 +74,17 @@ impl<'c> Around<'c> {
         let Subjects { cache, site, writes } = self.0;
         let settled = cache.0.after_queued(&writes.subjects, Some(site)).await;
         let writes = Writes { settled, ..writes };
-        let fenced = cache.fence(writes, Origin::none()).await.map_err(E::from_write_error)?;
-        super::settle(fenced, body().await).await
+        let proceeds = cache.0.on_unfenced(&writes) == OnUnfenced::Proceed;
+        let subjects = if proceeds { writes.subjects.clone() } else { Vec::new() };
+        match cache.fence(writes, Origin::none()).await {
+            Ok(fenced) => super::settle(fenced, body().await).await,
+            Err(error) if proceeds && error.kind() == WriteErrorKind::Unfenced => {
+                let result = body().await;
+                cache.0.writes.proceeded.add();
+                cache.0.deliver_soon(subjects);
+                result
+            }
+            Err(error) => Err(E::from_write_error(error)),
+        }
     }
 }

@@ -33,7 +33,7 @@ pub use crate::journal::WriteBehind;
 pub use crate::key::{KeyPart, Text};
 use crate::mode::Bypassed;
 pub use crate::output::{Aligned, Item, Output, Payload, ValueOf};
-pub use crate::policy::{Early, OnWait, Overrides, Sharing, Stampede};
+pub use crate::policy::{Early, OnUnfenced, OnWait, Overrides, Sharing, Stampede};
 pub use crate::schema::{Cacheable, Schema, Walker};
 pub use crate::scope::{Expected, FromWriteError, OpenScope, ReadSource, Recording, ViaFrom, WriteScope};
 pub use crate::site::{Coverage, Location, QueueSite, ReadSite, Site, WriteSite};

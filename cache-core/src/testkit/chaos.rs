@@ -82,6 +82,7 @@ struct Orders {
 #[derive(Default)]
 struct State {
     down: bool,
+    connections: u64,
     holds: Vec<(Command, When, Arc<Gate>)>,
     lost: Vec<Command>,
     counts: HashMap<Command, u64>,
@@ -111,9 +112,11 @@ impl ChaosStore {
         self.state().down = true;
     }
 
-    /// Ends [`ChaosStore::down`].
+    /// Ends [`ChaosStore::down`]; counts as another connection.
     pub fn up(&self) {
-        self.state().down = false;
+        let mut state = self.state();
+        state.down = false;
+        state.connections += 1;
     }
 
     /// From now on no command is carried out or answered until [`ChaosStore::flow`].
@@ -224,6 +227,10 @@ macro_rules! commands {
 
             fn shard(&self, subject: &Subject) -> Shard {
                 self.inner.shard(subject)
+            }
+
+            fn connections(&self) -> u64 {
+                self.state().connections + self.inner.connections()
             }
 
             fn describe(&self) -> String {

@@ -60,6 +60,11 @@ pub enum Rule {
     InvalidatedTaints,
     /// No load waits for a load that waits for it. Without it: until somebody loses patience.
     NoCircles,
+    /// A store that may have missed writes answers no read. Without it: as soon as it is reached.
+    TrustAfterOutbox,
+    /// What the outbox says counts only if it was asked after the last commit that left a row, however that ended. Without it:
+    /// whenever it was asked.
+    AskedAfterCommit,
 }
 
 impl Builder {
@@ -93,6 +98,8 @@ impl Builder {
             Rule::LoadersNeverLaunder => &mut faults.launders,
             Rule::InvalidatedTaints => &mut faults.launders_invalidated,
             Rule::NoCircles => &mut faults.waits_in_circles,
+            Rule::TrustAfterOutbox => &mut faults.trusts_anyway,
+            Rule::AskedAfterCommit => &mut faults.trusts_early,
         };
         *fault = true;
         self

@@ -39,6 +39,14 @@ fn names(write: &Write) -> impl Iterator<Item = (&'static str, &Name)> {
     keys.chain(write.tags.iter().map(|tag| ("Tag", tag)))
 }
 
+/// Hands on what the attribute says about a store that cannot be reached.
+fn on_unfenced(p: &TokenStream, write: &Write) -> TokenStream {
+    let span = Span::mixed_site();
+    let Some(variant) = write.on_unfenced else { return TokenStream::new() };
+    let variant = Ident::new(variant, span);
+    quote_spanned!(span=> .on_unfenced(#p::OnUnfenced::#variant))
+}
+
 /// Records, runs the body, records what it returned. `bind` stands in front of the body.
 fn within(
     p: &TokenStream,
@@ -83,8 +91,9 @@ fn within(
     };
     let run = quote_spanned!(span=> #p::run(#load).await);
     let run = if bind.is_empty() { run } else { quote_spanned!(span=> { #bind #run }) };
+    let on_unfenced = on_unfenced(p, write);
     quote_spanned! {span=>
-        let #recording = #p::WriteScope::recording(#scope);
+        let #recording = #p::WriteScope::recording(#scope)#on_unfenced;
         #before
         #recording.settle(::core::option::Option::Some(&__CACHE_SITE)).await;
         #arm
@@ -170,9 +179,11 @@ fn around(p: &TokenStream, write: &Write, function: &Function, place: &CachePlac
     let at = span.located_at(function.output.span());
     let pointing = local_at("__cache_around", at);
     let run = quote_spanned!(at=> #pointing.run(#load).await);
+    let on_unfenced = on_unfenced(p, write);
     quote_spanned! {span=>
         #bind_cache
-        let #fence = #p::Around::new(#cache, &__CACHE_SITE, |#subjects: &mut #p::Subjects<'_>| { #(#named)* });
+        let #fence =
+            #p::Around::new(#cache, &__CACHE_SITE, |#subjects: &mut #p::Subjects<'_>| { #(#named)* })#on_unfenced;
         #run
     }
 }
@@ -190,12 +201,20 @@ fn site(p: &TokenStream, write: &Write, function: &Function) -> TokenStream {
         },
         span,
     );
+    let on_unfenced = match write.on_unfenced {
+        None => quote_spanned!(span=> ::core::option::Option::None),
+        Some(variant) => {
+            let variant = Ident::new(variant, span);
+            quote_spanned!(span=> ::core::option::Option::Some(#p::OnUnfenced::#variant))
+        }
+    };
     quote_spanned! {span=>
         static __CACHE_SITE: #p::WriteSite = #p::WriteSite {
             at: #at,
             keys: &[#(#keys),*],
             tags: &[#(#tags),*],
             coverage: #p::Coverage::#coverage,
+            on_unfenced: #on_unfenced,
         };
         #p::inventory::submit! { #p::Site::Write(&__CACHE_SITE) }
     }

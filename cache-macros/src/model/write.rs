@@ -5,7 +5,7 @@ use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{Expr, GenericArgument, Path, PathArguments, Type};
 
-use super::options::{Known, Options};
+use super::options::{self, Known, Options};
 use super::subject::{self, Name, Resolver, Returns};
 use super::{CachePlace, source};
 use crate::args::Args;
@@ -13,7 +13,8 @@ use crate::function::{self, Function, Param};
 use crate::mistakes::Mistakes;
 use crate::text;
 
-const OPTIONS: &[&str] = &["key", "keys", "tag", "tags", "bumps", "within", "begin", "cache", "crate"];
+const OPTIONS: &[&str] =
+    &["key", "keys", "tag", "tags", "bumps", "within", "begin", "on_unfenced", "cache", "crate"];
 const REPEATABLE: &[&str] = &["key", "tag", "bumps"];
 
 /// What happens to the entries of what was written.
@@ -58,6 +59,8 @@ pub(crate) struct Write {
     pub(crate) keys: Vec<Name>,
     pub(crate) tags: Vec<Name>,
     pub(crate) cover: Cover,
+    /// A variant of cache-core's `OnUnfenced`.
+    pub(crate) on_unfenced: Option<&'static str>,
 }
 
 impl Write {
@@ -79,6 +82,9 @@ impl Write {
             .filter(|param| ["begin", "cache"].iter().all(|name| !options.begins_with(name, param)))
             .filter(|param| !source::may_be_transaction(function, param))
             .collect();
+        let is_around = matches!(cover, Some((Cover::Around { .. }, _)));
+        let on_unfenced =
+            options.one("on_unfenced").and_then(|value| mistakes.take(on_unfenced(value, is_around)));
         // A missing transaction is reported once, above.
         let covered = options.one("within").is_some() || options.one("begin").is_some() || cover.is_none();
         let returns = if covered { Returns::Known } else { Returns::AfterTheCommit };
@@ -115,7 +121,27 @@ impl Write {
             );
             mistakes.on(output, message);
         }
-        mistakes.end(cover.map(|(cover, _)| Self { effect, krate, keys, tags, cover }))
+        mistakes.end(cover.map(|(cover, _)| Self { effect, krate, keys, tags, cover, on_unfenced }))
+    }
+}
+
+/// What becomes of the write if it cannot be fenced.
+fn on_unfenced(value: &Expr, is_around: bool) -> syn::Result<&'static str> {
+    let word = options::string(value, "on_unfenced = \"outbox\"")?;
+    match word.value().as_str() {
+        "reject" => Ok("Reject"),
+        "outbox" if is_around => Err(syn::Error::new_spanned(
+            value,
+            "`outbox` needs a transaction to leave a row in: write `within = tx`, or `begin = self.pool` to open one here",
+        )),
+        "outbox" => Ok("Outbox"),
+        "proceed" => Ok("Proceed"),
+        other => {
+            let message = format!(
+                "`{other}` is nothing that `on_unfenced` knows; it takes `reject`, `outbox` or `proceed`"
+            );
+            Err(syn::Error::new_spanned(value, message))
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The tables that write-behind needs. Refuses to share a table of migrations with the application.
+//! The tables that write-behind and the outbox need. Refuses to share a table of migrations with the application.
 
 use sqlx::{Executor, PgPool};
 
@@ -6,7 +6,7 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// `cache-mi` as a number: nobody else's lock.
 const LOCK: i64 = 0x6361_6368_652d_6d69;
 
-/// Creates what is missing of the tables `cache_queues` and `cache_dead_letters` in the pool's schema. Run it at each start; where the
+/// Creates what is missing of the tables `cache_queues`, `cache_dead_letters` and `cache_outbox` in the pool's schema. Run it at each start; where the
 /// application's role may not create tables, run `cache-sqlx/src/migrate/schema.sql` as one that may.
 ///
 /// # Errors

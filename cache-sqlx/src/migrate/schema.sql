@@ -20,3 +20,17 @@ CREATE TABLE IF NOT EXISTS cache_dead_letters (
     reason text NOT NULL,
     since timestamptz NOT NULL DEFAULT now()
 );
+
+-- cache_outbox  what covered writes have changed that nobody could be told of (`unreached`), or that they leave in any case; written in
+--               their own transactions, deleted when it is delivered. `subjects` are names in UTF-8, one a line; `made` is for its age only
+CREATE TABLE IF NOT EXISTS cache_outbox (
+    namespace text NOT NULL,
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    subjects bytea NOT NULL,
+    ticket bigint NOT NULL,
+    unreached boolean NOT NULL,
+    made timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (namespace, id)
+);
+
+CREATE INDEX IF NOT EXISTS cache_outbox_unreached ON cache_outbox (namespace, id) WHERE unreached;

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn two_transactions_never_share_an_id() {
-        let label = |number| Label { number, home: None };
+        let label = |number| Label { number, home: None, table: None };
         assert_ne!(Outcome::of(&label(1)), Outcome::of(&label(2)));
         assert_eq!(Outcome::of(&label(1)), Outcome::of(&label(1)));
     }

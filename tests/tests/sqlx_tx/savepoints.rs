@@ -105,6 +105,7 @@ static UNFINISHED: WriteSite = WriteSite {
     keys: &["account:<return.id>"],
     tags: &[],
     coverage: Coverage::Within,
+    on_unfenced: None,
 };
 
 #[tokio::test]

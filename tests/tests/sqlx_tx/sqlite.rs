@@ -124,6 +124,7 @@ static UNFINISHED: WriteSite = WriteSite {
     keys: &["account:<return.id>"],
     tags: &[],
     coverage: Coverage::Within,
+    on_unfenced: None,
 };
 
 /// SQLite may have released the savepoint when its answer finds nobody waiting.

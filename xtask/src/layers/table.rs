@@ -28,8 +28,8 @@ const LAYERS: &[(Layer, &[&str])] = &[
     (
         Layer::Seam,
         &[
-            "store", "journal", "tally", "heal", "bus", "observe", "mode", "scope", "loading", "lock",
-            "limit", "codec",
+            "store", "journal", "tally", "heal", "outbox", "bus", "observe", "mode", "scope", "loading",
+            "lock", "limit", "codec",
         ],
     ),
     (Layer::Vocabulary, &["subject", "tag", "key", "ttl", "policy", "site", "entry", "schema", "output"]),

@@ -1,6 +1,8 @@
 //! Reaches a server, with TLS around the connection where the URL says so. Refuses to log in: who talks first is the caller.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError};
@@ -19,6 +21,8 @@ const QUEUE: usize = 1024;
 #[derive(Clone)]
 pub(super) struct Dialer {
     tls: Option<Connector>,
+    /// How many connections were taken into use.
+    used: Arc<AtomicU64>,
 }
 
 /// A connection on which nothing was said yet.
@@ -47,7 +51,17 @@ impl Drop for Driver {
 impl Dialer {
     /// Reads the certificates that are named. An error says what is wrong with them.
     pub(super) fn new(tls: Option<&Tls>) -> Result<Self, String> {
-        Ok(Self { tls: tls.map(Connector::new).transpose()? })
+        Ok(Self { tls: tls.map(Connector::new).transpose()?, used: Arc::default() })
+    }
+
+    /// A connection is about to be taken into use.
+    pub(super) fn uses(&self) {
+        self.used.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many were, of all that this and its clones have dialled.
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::SeqCst)
     }
 
     pub(super) async fn dial(&self, server: &Endpoint) -> Result<Dialled, Refusal> {

@@ -208,6 +208,10 @@ impl Store for RedisStore {
         self.inner.nodes.shard(subject)
     }
 
+    fn connections(&self) -> u64 {
+        self.inner.nodes.connections()
+    }
+
     fn describe(&self) -> String {
         self.inner.target.to_string()
     }

@@ -222,6 +222,8 @@ async fn supervise(shared: Arc<Shared>, first: oneshot::Sender<Result<(), Refusa
                         refusal = watching.as_mut() => refusal,
                         () = source.handed_over(&named) => {
                             outage.is_over(&shared, &findings);
+                            // Counted first: who gets an answer on it can know that it is another one.
+                            shared.place.dialer.uses();
                             shared.set(Current::Up(link.clone()));
                             tell_first(Ok(()));
                             watching.await

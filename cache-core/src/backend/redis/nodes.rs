@@ -23,6 +23,7 @@ use crate::time::Clock;
 #[derive(Debug)]
 pub(super) struct Nodes {
     servers: Servers,
+    dialer: Dialer,
     pub(super) parts: Parts,
 }
 
@@ -56,15 +57,26 @@ impl Nodes {
             Topology::Cluster { seeds } => {
                 let (name, seeds, access) = (target.to_string(), seeds.clone(), target.access.clone());
                 let parts = Parts::new(Division::BySlot, clock.clone(), rng.clone());
-                let (cluster, first) = Cluster::start(name, seeds, access, dialer, clock, rng);
-                return Ok((Self { servers: Servers::Cluster(cluster), parts }, first));
+                let (cluster, first) = Cluster::start(name, seeds, access, dialer.clone(), clock, rng);
+                return Ok((Self { servers: Servers::Cluster(cluster), dialer, parts }, first));
             }
         };
         let access = target.access.clone();
-        let place = Place { name: target.to_string(), source, dialer, access, mode: Mode::Standalone };
+        let place = Place {
+            name: target.to_string(),
+            source,
+            dialer: dialer.clone(),
+            access,
+            mode: Mode::Standalone,
+        };
         let parts = Parts::new(Division::Whole, clock.clone(), rng.clone());
         let (node, first) = Node::start(place, clock, rng);
-        Ok((Self { servers: Servers::One(node), parts }, first))
+        Ok((Self { servers: Servers::One(node), dialer, parts }, first))
+    }
+
+    /// How many connections to servers were taken into use.
+    pub(super) fn connections(&self) -> u64 {
+        self.dialer.used()
     }
 
     /// The connection of this moment to the server that has a subject.

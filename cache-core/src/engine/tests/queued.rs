@@ -19,8 +19,10 @@ static DRAFT: ReadSite =
     ReadSite { tags: &["drafts"], ..ReadSite::new(AT, TEMPLATE, "u64", Overrides::ttl(HOUR)) };
 static DRAFT_AS_TEXT: ReadSite = ReadSite::new(AT, TEMPLATE, "String", Overrides::ttl(HOUR));
 static SAVE: QueueSite = QueueSite { at: AT, template: TEMPLATE, value: "u64" };
-static EDIT: WriteSite = WriteSite { at: AT, keys: &[TEMPLATE], tags: &[], coverage: Coverage::Within };
-static EDIT_ALL: WriteSite = WriteSite { at: AT, keys: &[], tags: &["drafts"], coverage: Coverage::Within };
+static EDIT: WriteSite =
+    WriteSite { at: AT, keys: &[TEMPLATE], tags: &[], coverage: Coverage::Within, on_unfenced: None };
+static EDIT_ALL: WriteSite =
+    WriteSite { at: AT, keys: &[], tags: &["drafts"], coverage: Coverage::Within, on_unfenced: None };
 
 inventory::submit! { Site::Read(&DRAFT) }
 inventory::submit! { Site::Queue(&SAVE) }
