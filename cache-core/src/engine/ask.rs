@@ -24,7 +24,7 @@ impl Core {
         touched: &Touched,
         command: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let pass = self.pass()?;
+        self.trusts()?;
         if !self.breakers.allow(touched, self.clock.monotonic()) {
             return Err(StoreError::new(
                 StoreErrorKind::Unavailable,
@@ -43,9 +43,6 @@ impl Core {
             }
             _ => self.breakers.succeeded(touched),
         }
-        if answer.is_ok() {
-            self.believes(pass)?;
-        }
         answer
     }
 
@@ -58,7 +55,9 @@ impl Core {
         command: impl Future<Output = Vec<Result<T, StoreError>>>,
     ) -> Vec<Result<T, StoreError>> {
         let failed = |kind, why: &str| (0..entries).map(|_| Err(StoreError::new(kind, why))).collect();
-        let Ok(pass) = self.pass() else { return failed(StoreErrorKind::Unavailable, DISTRUSTED) };
+        if self.trusts().is_err() {
+            return failed(StoreErrorKind::Unavailable, DISTRUSTED);
+        }
         if !self.breakers.allow(touched, self.clock.monotonic()) {
             return failed(StoreErrorKind::Unavailable, "it failed several times in a row and rests");
         }
@@ -74,9 +73,6 @@ impl Core {
             self.breakers.failed(touched, self.clock.monotonic());
         } else {
             self.breakers.succeeded(touched);
-        }
-        if self.believes(pass).is_err() {
-            return failed(StoreErrorKind::Unavailable, DISTRUSTED);
         }
         answers
     }

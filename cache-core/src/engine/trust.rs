@@ -59,13 +59,6 @@ struct Undecided {
     since: Duration,
 }
 
-/// What an answer was asked under.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pass {
-    doubts: u64,
-    connections: u64,
-}
-
 impl Trust {
     /// Begins to doubt: from now on somebody must say that nothing waits.
     pub(crate) fn watch(&self) {
@@ -101,24 +94,21 @@ impl Trust {
         self.doubts.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Leave to ask the store, if it is trusted at this moment.
-    fn pass(&self, store: &Arc<dyn Store>) -> Option<Pass> {
+    /// Whether the store is trusted at this moment.
+    fn is_given(&self, store: &Arc<dyn Store>) -> bool {
         if !self.is_watched.load(Ordering::SeqCst) {
-            return Some(Pass::default());
+            return true;
         }
-        let doubts = self.doubts.load(Ordering::SeqCst);
-        let connections = store.connections();
-        let is_trusted = self.settled.load(Ordering::SeqCst) == doubts
-            && self.connections.load(Ordering::SeqCst) == connections
-            && self.holds.load(Ordering::SeqCst) == 0;
-        is_trusted.then_some(Pass { doubts, connections })
+        // Whoever holds doubts before he lets go: so the holders are looked at first.
+        self.holds.load(Ordering::SeqCst) == 0
+            && self.settled.load(Ordering::SeqCst) == self.doubts.load(Ordering::SeqCst)
+            && self.connections.load(Ordering::SeqCst) == store.connections()
     }
 
     /// A commit is on its way that leaves a row: whoever returns from it must not be served what was there before.
     fn hold(self: &Arc<Self>, undecided: Undecided) -> Hold {
         self.watch();
         self.holds.fetch_add(1, Ordering::SeqCst);
-        self.doubt();
         Hold { trust: Some(self.clone()), undecided: Some(undecided) }
     }
 
@@ -244,20 +234,14 @@ impl Core {
         self.trust.hold(Undecided { writer, origin, since: self.clock.monotonic() })
     }
 
-    /// Leave to ask the store on the read path.
-    pub(super) fn pass(&self) -> Result<Pass, StoreError> {
-        let Some(store) = self.store().filter(|_| !self.settings.faults.trusts_anyway) else {
-            return Ok(Pass::default());
-        };
-        self.trust.pass(store).ok_or_else(|| {
-            self.wonder(store);
-            distrusted()
-        })
-    }
-
-    /// Whether an answer may be believed that was asked for with this pass.
-    pub(super) fn believes(&self, pass: Pass) -> Result<(), StoreError> {
-        if self.pass()? == pass { Ok(()) } else { Err(distrusted()) }
+    /// Whether the store may be asked on the read path; if not, somebody finds out when it may.
+    pub(super) fn trusts(&self) -> Result<(), StoreError> {
+        let Some(store) = self.store().filter(|_| !self.settings.faults.trusts_anyway) else { return Ok(()) };
+        if self.trust.is_given(store) {
+            return Ok(());
+        }
+        self.wonder(store);
+        Err(StoreError::new(StoreErrorKind::Unavailable, DISTRUSTED))
     }
 
     /// The store failed a read: it may have been away, and others may have written meanwhile.
@@ -308,8 +292,4 @@ impl Core {
             }
         });
     }
-}
-
-fn distrusted() -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, DISTRUSTED)
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::stats;
-use super::step::{Step, step};
+use super::step::{Step, step, waits};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// A row this old, beyond what its writer may take, is one that should have been delivered.
@@ -24,6 +24,8 @@ pub(super) struct Deliverer {
     /// The row that it rejects; those behind it go on.
     after: i64,
     pause: Duration,
+    /// Whether nothing was there the last time.
+    is_idle: bool,
     is_failing: bool,
     told: Option<Instant>,
 }
@@ -31,7 +33,7 @@ pub(super) struct Deliverer {
 impl Deliverer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let size = shared.batch;
-        Self { shared, size, after: 0, pause: FIRST_PAUSE, is_failing: false, told: None }
+        Self { shared, size, after: 0, pause: FIRST_PAUSE, is_idle: false, is_failing: false, told: None }
     }
 
     pub(super) async fn run(mut self, mut ends: watch::Receiver<bool>) {
@@ -49,7 +51,17 @@ impl Deliverer {
 
     /// How long to rest then.
     async fn once(&mut self) -> Duration {
-        match step(&self.shared, self.after, self.size).await {
+        let found = match self.is_idle {
+            true => waits(&self.shared).await,
+            false => Ok(true),
+        };
+        let stepped = match found {
+            Ok(true) => step(&self.shared, self.after, self.size).await,
+            Ok(false) => Ok(Step::Nothing),
+            Err(error) => Err(error),
+        };
+        self.is_idle = matches!(stepped, Ok(Step::Nothing)) && self.after == 0;
+        match stepped {
             Ok(Step::Delivered { rows, age }) => {
                 self.went_well();
                 self.tells(age).await;

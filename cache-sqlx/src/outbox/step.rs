@@ -15,6 +15,7 @@ use crate::backend::Engine;
 use crate::transaction::next_label;
 
 const CLAIM: &str = include_str!("claim.sql");
+const WAITS: &str = include_str!("waits.sql");
 
 /// Subjects that are fenced at one time, unless one row has more.
 const TOGETHER: usize = 1000;
@@ -33,6 +34,13 @@ pub(super) enum Step {
 struct Claimed {
     id: i64,
     subjects: Vec<Subject>,
+}
+
+/// Whether there is anything to claim: one statement, for a relay that found nothing a moment ago.
+pub(super) async fn waits(shared: &Shared) -> sqlx::Result<bool> {
+    let asking =
+        sqlx::query_scalar(WAITS).bind(shared.cache.namespace().as_str()).bind(shared.young.as_secs_f64());
+    asking.fetch_one(&shared.pool).await
 }
 
 /// Delivers up to `limit` rows behind `after`.

@@ -112,6 +112,22 @@ async fn a_commit_whose_answer_was_lost_keeps_the_store_out_until_it_is_known_ho
     assert!(a.read_until_hit().await.iter().all(|seen| *seen == 2));
 }
 
+/// Others see the change before its writer hears of it (promise B).
+#[tokio::test]
+async fn while_the_commit_is_on_its_way_its_instance_is_served_nothing() {
+    let world = World::new();
+    let a = world.instance();
+    a.read_until_hit().await;
+    let _late = a.store.hold(Command::Mark);
+    world.database.0.answered.close();
+    let write = a.spawn_write(2);
+    world.database.0.answered.reached.notified().await;
+    assert_eq!(a.find().await, 2);
+    world.database.0.answered.opened.notify_one();
+    write.await.unwrap().unwrap();
+    assert_eq!(a.find().await, 2);
+}
+
 #[tokio::test]
 async fn control_a_commit_whose_answer_was_lost_is_hidden_when_it_becomes_visible_after_all() {
     let world = World::new();
@@ -196,7 +212,13 @@ async fn an_answer_to_the_mark_that_was_lost_counts_as_not_reached() {
     a.store.lose_reply(Command::Mark);
     a.write(2).await.unwrap();
     assert_eq!(world.database.rows(), 1);
-    assert_eq!((a.find().await, b.find().await), (2, 2), "the fence stands");
+    settle().await;
+    assert_eq!(
+        a.store.count(Command::Clear),
+        0,
+        "what may stand stands until it is known that the commit is over"
+    );
+    assert_eq!((a.find().await, b.find().await), (2, 2));
     world.database.0.is_finished.store(true, Ordering::SeqCst);
     world.database.relay(&b).await;
     for instance in [&b, &a] {

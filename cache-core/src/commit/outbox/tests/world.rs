@@ -59,6 +59,8 @@ pub(super) struct Shared {
     pub(super) rows: Mutex<Vec<(RowId, Row, bool)>>,
     /// Before a commit becomes visible.
     pub(super) commit: Gate,
+    /// After it is visible, before its writer hears of it.
+    pub(super) answered: Gate,
     /// After the table was looked at, before the answer is read.
     pub(super) answer: Gate,
     pub(super) is_finished: AtomicBool,
@@ -185,6 +187,7 @@ impl OpenTransaction for Tx {
         }
         self.database.0.commit.pass().await;
         self.becomes_visible();
+        self.database.0.answered.pass().await;
         Ok(())
     }
 
