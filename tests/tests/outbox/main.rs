@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod always;
+mod million;
 mod outages;
 mod relays;
 mod world;
