@@ -210,6 +210,7 @@ impl Cache {
     pub fn recording(&self) -> Recording {
         let recording = Recording::new(self.0.namespace.clone())
             .on_unfenced(self.0.settings.on_unfenced)
+            .with_bulk_limit(self.0.settings.bulk_limit)
             .after(self.0.clone());
         if self.0.settings.faults.forgets_subjects { recording.forgetting() } else { recording }
     }

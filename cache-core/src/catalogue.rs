@@ -1,13 +1,14 @@
 //! All annotated functions linked into a program, and what is wrong with them taken together. Refuses to run at
 //! expansion time: an attribute sees one function, the catalogue sees all.
 
+mod bulk;
 mod unfenced;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::policy::{OnUnfenced, Overrides, Profiles};
-use crate::site::{Coverage, QueueSite, ReadSite, Site, WriteSite, shape};
+use crate::site::{BulkSite, Coverage, QueueSite, ReadSite, Site, WriteSite, shape};
 
 /// The annotated functions of a program.
 #[derive(Debug, Default)]
@@ -17,6 +18,7 @@ pub struct Catalogue {
     readers: Vec<&'static ReadSite>,
     writes: Vec<&'static WriteSite>,
     queues: Vec<&'static QueueSite>,
+    bulks: Vec<&'static BulkSite>,
 }
 
 impl Catalogue {
@@ -34,11 +36,13 @@ impl Catalogue {
                 Site::Read(read) => all.reads.push(read),
                 Site::Write(write) => all.writes.push(write),
                 Site::Queue(queue) => all.queues.push(queue),
+                Site::Bulk(bulk) => all.bulks.push(bulk),
             }
         }
         all.reads.sort_by_key(|site| (site.at.file, site.at.line));
         all.writes.sort_by_key(|site| (site.at.file, site.at.line));
         all.queues.sort_by_key(|site| (site.at.file, site.at.line));
+        all.bulks.sort_by_key(|site| (site.at.file, site.at.line));
         all
     }
 
@@ -60,7 +64,7 @@ impl Catalogue {
         &self.queues
     }
 
-    /// What is wrong in any program: one key template read, or queued, as two types.
+    /// What is wrong in any program: one key template read, or queued, as two types; rows that would outlive a bulk write.
     #[must_use]
     pub fn errors(&self) -> Vec<String> {
         let mut types = BTreeMap::<String, &ReadSite>::new();
@@ -85,6 +89,11 @@ impl Catalogue {
                 queue.template, queue.value, queue.at, other.value, other.at,
             ));
         }
+        let queues = |write| self.queues.iter().filter_map(move |queue| bulk::mistake_of_queue(write, queue));
+        errors.extend(self.bulks.iter().flat_map(|write| queues(write)));
+        let all = || self.reads.iter().chain(&self.readers);
+        errors
+            .extend(self.bulks.iter().flat_map(|write| all().filter_map(|read| bulk::mistake(write, read))));
         errors
     }
 
@@ -199,6 +208,7 @@ pub(crate) fn mistakes_of_reader(reader: &ReadSite, profiles: &Profiles, default
             reader.template, reader.value, other.value, other.at, reader.template, hint(reader.value),
         ));
     }
+    mistakes.extend(catalogue.bulks.iter().filter_map(|write| bulk::mistake(write, reader)));
     mistakes.extend(policy_error(reader, profiles));
     mistakes.extend(catalogue.unfenced(reader, profiles, default));
     mistakes

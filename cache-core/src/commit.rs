@@ -171,14 +171,16 @@ pub async fn run<T: OpenTransaction>(
     cache: Cache,
     recording: Recording,
 ) -> Result<(), CommitError<T::Error>> {
-    let writes = match recording.finish() {
+    // Held to the end: what a bulk write has fenced for this transaction stays fenced as long.
+    let cover = recording.hold_cover().await;
+    let writes = match recording.finish_under(cover.as_ref()) {
         Ok(writes) => writes,
         Err(uncovered) => return give_up(transaction, CommitError::Uncovered(uncovered)).await,
     };
     if !transaction.is_counted_open() {
         return ended_elsewhere(transaction, &cache, writes).await;
     }
-    if writes.subjects.is_empty() || cache.is_off() {
+    if (writes.subjects.is_empty() && cover.is_none()) || cache.is_off() {
         if !transaction.is_open().await.map_err(CommitError::Database)? {
             return ended_elsewhere(transaction, &cache, writes).await;
         }

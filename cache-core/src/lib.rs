@@ -50,7 +50,9 @@ pub use backend::memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use backend::redis::{RedisJournal, RedisStore, RedisTally};
 pub use cache::{Arguments, Builder, Cache, IntoArguments, Loader, Reader, Stats, Terms};
-pub use cache_macros::{Cacheable, KeyPart, cached, invalidates, writes_behind, writes_through};
+pub use cache_macros::{
+    Cacheable, KeyPart, cached, invalidates, writes_around, writes_behind, writes_through,
+};
 pub use engine::{Fenced, Version};
 pub use error::{BuildError, StoreError, WriteError};
 pub use key::KeyPart;

@@ -38,6 +38,8 @@ pub(crate) struct Call {
     /// A memory that must hear of what is written here, though it does not answer here.
     pub(crate) hears: Option<Memo>,
     pub(crate) peek: Option<Peek>,
+    /// Whether it is the body of a write that installs nothing, whatever it calls.
+    pub(crate) writes_around: bool,
 }
 
 tokio::task_local! {
@@ -64,6 +66,16 @@ impl Call {
     pub(crate) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         CALL.scope(self, future)
     }
+}
+
+/// Runs the body of a write that installs nothing, whatever it calls.
+pub(crate) async fn around<F: Future>(body: F) -> F::Output {
+    Call { writes_around: true, ..Call::current() }.scope(body).await
+}
+
+/// Whether the running task is in such a body.
+pub(crate) fn writes_around() -> bool {
+    CALL.try_with(|call| call.writes_around).unwrap_or(false)
 }
 
 /// Runs a future whose cached functions ask the source of truth and leave the cache as it is. That includes those that

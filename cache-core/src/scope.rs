@@ -1,18 +1,24 @@
 //! Writes that become visible together: what they change is recorded here while a transaction runs. Refuses to forget: a
 //! write that was begun and whose subjects never became known makes the commit fail.
 
+mod cover;
 mod nest;
 mod settled;
+mod subjects;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+pub use cover::Cover;
+pub(crate) use cover::Held;
 pub use nest::Nest;
 use settled::Settled;
 pub use settled::{AfterQueued, Settles};
 
+use self::subjects::Subjects;
 use crate::key::{Namespace, Text};
 use crate::mode;
 use crate::policy::OnUnfenced;
@@ -130,6 +136,10 @@ pub struct Recording {
     state: Arc<Mutex<State>>,
     /// How often the connection had been used when this handle was made.
     since: u64,
+    /// From so many rows of one bulk write on their tag stands for them.
+    bulk_limit: usize,
+    /// What another fence covers for this transaction.
+    cover: Option<Cover>,
     /// Breaks a rule, for the test kit: a savepoint's rollback takes the subjects with it.
     forgets: bool,
     /// Who knows what is queued; nobody where none of the program's functions queues.
@@ -138,12 +148,17 @@ pub struct Recording {
     on_unfenced: OnUnfenced,
 }
 
+/// Rows of one bulk write that are marked one by one at most, unless the builder says otherwise: a few milliseconds of the store.
+pub(crate) const BULK_LIMIT: usize = 1_000;
+
 #[derive(Debug, Default)]
 struct State {
-    subjects: Vec<Subject>,
+    subjects: Subjects,
     /// The strictest that anything was recorded with.
     on_unfenced: Option<OnUnfenced>,
     puts: Vec<Pending>,
+    /// Where the value of an entry stands among them.
+    places: HashMap<EntryKey, usize>,
     uncovered: Vec<(Location, u64)>,
     /// Ids of the savepoints that are open, outermost first.
     open: Vec<u64>,
@@ -151,6 +166,17 @@ struct State {
     uses: u64,
     settled: Settled,
 }
+
+impl State {
+    fn name(&mut self, subject: &Subject, on_unfenced: OnUnfenced) {
+        self.settled.owes(subject);
+        self.on_unfenced = self.on_unfenced.max(Some(on_unfenced));
+        self.subjects.add(subject);
+    }
+}
+
+/// A use counter that no scope reaches: a value that is cancelled.
+const NEVER: u64 = u64::MAX;
 
 /// A savepoint of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +196,8 @@ impl Recording {
             namespace,
             state: Arc::default(),
             since: 0,
+            bulk_limit: BULK_LIMIT,
+            cover: None,
             forgets: false,
             queues: None,
             on_unfenced: OnUnfenced::Reject,
@@ -180,6 +208,20 @@ impl Recording {
     #[must_use]
     pub fn on_unfenced(self, on_unfenced: OnUnfenced) -> Self {
         Self { on_unfenced, ..self }
+    }
+
+    /// The same with another limit for the rows of a bulk write.
+    pub(crate) fn with_bulk_limit(self, rows: usize) -> Self {
+        Self { bulk_limit: rows, ..self }
+    }
+
+    /// The same for a transaction that runs under a cover: it changes what that covers, and need not fence it while it stands.
+    #[must_use]
+    pub fn under(self, cover: &Cover) -> Self {
+        let mut state = self.lock();
+        cover.subjects().for_each(|subject| state.name(subject, self.on_unfenced));
+        drop(state);
+        Self { cover: Some(cover.clone()), ..self }
     }
 
     /// The same without the rule that a rollback keeps subjects.
@@ -208,12 +250,24 @@ impl Recording {
     pub fn touch(&self, kind: Kind, write: impl FnOnce(&mut Text)) -> Subject {
         let subject = self.namespace.subject(kind, write);
         mode::written([&subject]);
+        self.lock().name(&subject, self.on_unfenced);
+        subject
+    }
+
+    /// The tag that stands for the rows of a bulk write, to be named by [`touch_row`](Self::touch_row); records nothing.
+    pub fn bulk(&self, write: impl FnOnce(&mut Text)) -> Subject {
+        self.namespace.subject(Kind::Tag, write)
+    }
+
+    /// As [`touch`](Self::touch) for one of many rows. If the transaction names more of them with this tag than the builder's
+    /// `bulk_limit`, the tag is marked in place of all of them: what reads them has to declare it.
+    pub fn touch_row(&self, tag: &Subject, write: impl FnOnce(&mut Text)) -> Subject {
+        let subject = self.namespace.subject(Kind::Entity, write);
+        mode::written([&subject]);
         let mut state = self.lock();
-        state.settled.owes(&subject);
         state.on_unfenced = state.on_unfenced.max(Some(self.on_unfenced));
-        if !state.subjects.contains(&subject) {
-            state.subjects.push(subject.clone());
-        }
+        state.subjects.add_row(&subject, tag, self.bulk_limit);
+        drop(state);
         subject
     }
 
@@ -226,16 +280,24 @@ impl Recording {
     }
 
     /// Records a value to install after the commit; nothing unless the connection was used exactly once since
-    /// [`Recording::for_body`]: a value that came from elsewhere is no locked row.
+    /// [`Recording::for_body`]: a value that came from elsewhere is no locked row. Nor does anything in the body of a
+    /// `#[writes_around]`.
     pub fn put(&self, key: EntryKey, payload: Bytes, codec: u8, site: &'static ReadSite) {
+        let is_around = mode::writes_around();
         let mut state = self.lock();
         let savepoint = state.open.last().copied().unwrap_or(0);
-        let uses = state.uses;
-        state.puts.retain(|put| put.key != key);
-        if uses != self.since + 1 {
-            return;
+        let State { puts, places, uses, .. } = &mut *state;
+        let is_current = !is_around && *uses == self.since + 1;
+        let uses = if is_current { *uses } else { NEVER };
+        let put = Pending { key: key.clone(), payload, codec, site, uses, savepoint };
+        match places.get(&key) {
+            Some(&place) => puts[place] = put,
+            None if is_current => {
+                places.insert(key, puts.len());
+                puts.push(put);
+            }
+            None => {}
         }
-        state.puts.push(Pending { key, payload, codec, site, uses, savepoint });
     }
 
     /// One statement runs on the transaction's connection: earlier puts may no longer be what the row holds.
@@ -277,6 +339,7 @@ impl Recording {
         let mut state = self.lock();
         state.open.retain(|&id| id != savepoint.0);
         state.puts.clear();
+        state.places.clear();
         if self.forgets {
             state.subjects.clear();
         }
@@ -286,7 +349,7 @@ impl Recording {
     /// The transaction is about to commit in the running task: whatever the task's [`memo`](crate::memo) holds of what was
     /// recorded, perhaps before that began, is forgotten. For authors of scopes whose commit runs in a task of its own.
     pub fn commits(&self) {
-        mode::written(&self.lock().subjects);
+        mode::written(self.lock().subjects.iter());
     }
 
     /// Whether nothing was recorded.
@@ -301,16 +364,31 @@ impl Recording {
     /// # Errors
     /// The writes whose subjects never became known; the transaction must not commit.
     pub fn finish(&self) -> Result<Writes, Uncovered> {
+        self.finish_under(None)
+    }
+
+    /// Keeps the cover of the transaction from being closed until its end, if it still stands.
+    pub(crate) async fn hold_cover(&self) -> Option<Held> {
+        match &self.cover {
+            Some(cover) => cover.hold().await,
+            None => None,
+        }
+    }
+
+    /// As [`finish`](Self::finish), without what is fenced already.
+    pub(crate) fn finish_under(&self, cover: Option<&Held>) -> Result<Writes, Uncovered> {
         let mut state = self.lock();
         if let Some((at, _)) = state.uncovered.first() {
             return Err(Uncovered { at: *at });
         }
         let uses = state.uses;
         let mut puts = std::mem::take(&mut state.puts);
+        state.places.clear();
         puts.retain(|put| put.uses == uses);
         let settled = std::mem::take(&mut state.settled).done();
         let on_unfenced = state.on_unfenced.take().unwrap_or_default();
-        Ok(Writes { subjects: std::mem::take(&mut state.subjects), puts, settled, on_unfenced })
+        let subjects = state.subjects.take(|subject| cover.is_some_and(|cover| cover.covers(subject)));
+        Ok(Writes { subjects, puts, settled, on_unfenced })
     }
 }
 
@@ -370,3 +448,6 @@ impl fmt::Display for Uncovered {
 }
 
 impl std::error::Error for Uncovered {}
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,7 @@ pub enum Coverage {
     Around,
 }
 
-/// An `#[invalidates]` or `#[writes_through]` function.
+/// An `#[invalidates]`, `#[writes_through]` or `#[writes_around]` function.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteSite {
     /// Where it stands.
@@ -103,6 +103,17 @@ pub struct QueueSite {
     pub value: &'static str,
 }
 
+/// A write one of whose tags may stand for many of its rows (`bulk = …`).
+#[derive(Clone, Copy, Debug)]
+pub struct BulkSite {
+    /// Where it stands.
+    pub at: Location,
+    /// The template of the tag.
+    pub tag: &'static str,
+    /// Key templates of the rows, as written.
+    pub keys: &'static [&'static str],
+}
+
 /// A registered site; attributes submit one each, and the catalogue collects them.
 #[derive(Clone, Copy, Debug)]
 pub enum Site {
@@ -112,6 +123,8 @@ pub enum Site {
     Write(&'static WriteSite),
     /// A write that is queued.
     Queue(&'static QueueSite),
+    /// What a write does when it changes many rows.
+    Bulk(&'static BulkSite),
 }
 
 inventory::collect!(Site);

@@ -82,6 +82,7 @@ pub fn cached(args: TokenStream, item: TokenStream) -> TokenStream {
 /// |---|---|
 /// | `key`, `keys = […]` | what the write changes; `<return.id>` names a field of what it returns |
 /// | `tag`, `tags = […]` | the invalidation groups it changes |
+/// | `bulk = "users"` | past the builder's `bulk_limit` (1,000) of returned rows this tag is marked in place of their keys; their readers declare it |
 /// | `within = tx` | the parameter whose transaction the body writes in; the caller commits |
 /// | `begin = self.pool` | a transaction is opened from this pool, handed in as the parameter of type `&mut PgTx<'_>`, and committed; callers leave that argument out |
 /// | `on_unfenced` | what becomes of the write while the store cannot be reached: `"reject"`, `"outbox"`, `"proceed"`; else as the cache was built |
@@ -131,6 +132,18 @@ pub fn writes_behind(args: TokenStream, item: TokenStream) -> TokenStream {
         let behind = model::Behind::new(args::parse(args.into())?, function)?;
         Ok(expand::behind(&behind, function))
     })
+}
+
+/// As [`macro@invalidates`], for values that nobody is expected to read soon: nothing that is written in its body is installed, not even
+/// by a `#[writes_through]` that it calls.
+///
+/// ```text
+/// #[writes_around(tag = "users", begin = self.pool)]
+/// async fn import(&self, tx: &mut PgTx<'_>, rows: &[NewUser]) -> sqlx::Result<()> { … }
+/// ```
+#[proc_macro_attribute]
+pub fn writes_around(args: TokenStream, item: TokenStream) -> TokenStream {
+    write(args, item, model::Effect::WritesAround)
 }
 
 fn write(args: TokenStream, item: TokenStream, effect: model::Effect) -> TokenStream {

@@ -62,14 +62,16 @@ impl Builder {
     }
 
     /// How long a write waits for the store to fence it before it is refused, 1 s by default: a write that is refused costs
-    /// more than one that waits. Also bounds each attempt to clear; those are repeated.
+    /// more than one that waits. A write of more than a thousand subjects waits so long for each thousand. Also bounds each attempt to
+    /// clear; those are repeated.
     pub fn mark_deadline(mut self, deadline: Duration) -> Self {
         self.settings.mark_deadline = deadline;
         self
     }
 
     /// How long a committed write waits for the store to confirm that nothing older can be read, 2 s by default, before
-    /// it returns an error that says "made, but freshness is not confirmed".
+    /// it returns an error that says "made, but freshness is not confirmed". A write of more than a thousand subjects waits so long
+    /// for each thousand.
     pub fn clear_wait(mut self, wait: Duration) -> Self {
         self.settings.clear_wait = wait;
         self
@@ -86,6 +88,14 @@ impl Builder {
     /// on the shared connection waits for it.
     pub fn size_limit(mut self, bytes: usize) -> Self {
         self.settings.size_limit = bytes;
+        self
+    }
+
+    /// How many rows of a bulk write are marked one by one, 1,000 by default: a transaction that names more of them with one tag
+    /// (`bulk = "users"` in the attribute of the write) marks that tag in place of the rows. A thousand rows cost Redis some ten
+    /// milliseconds. Raise it where dropping everything under the tag costs the database more than that.
+    pub fn bulk_limit(mut self, rows: usize) -> Self {
+        self.settings.bulk_limit = rows;
         self
     }
 
@@ -174,6 +184,11 @@ impl Builder {
         if size_limit == 0 {
             mistakes.push(
                 "`size_limit` is zero: nothing would be stored; use `.off()` to turn the cache off".into(),
+            );
+        }
+        if self.settings.bulk_limit == 0 {
+            mistakes.push(
+                "`bulk_limit` is zero: every row would mark its tag; write `tag` in place of `bulk` where that is meant".into(),
             );
         }
         let catalogue = Catalogue::linked();

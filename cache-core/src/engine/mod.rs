@@ -63,6 +63,8 @@ pub(crate) struct Settings {
     pub(crate) clear_wait: Duration,
     pub(crate) orphan_after: Duration,
     pub(crate) size_limit: usize,
+    /// Rows of one bulk write that are marked one by one at most.
+    pub(crate) bulk_limit: usize,
     /// Whether templates are watched.
     pub(crate) advice: bool,
     pub(crate) background_loads: usize,
@@ -79,6 +81,7 @@ impl Default for Settings {
             clear_wait: Duration::from_secs(2),
             orphan_after: Duration::from_secs(60),
             size_limit: 1 << 20,
+            bulk_limit: crate::scope::BULK_LIMIT,
             advice: true,
             background_loads: 16,
             on_unfenced: OnUnfenced::Reject,

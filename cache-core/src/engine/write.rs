@@ -1,9 +1,12 @@
 //! Fences a write before it becomes visible and clears it after. Refuses to say that a write is done before the store
 //! confirmed that no older value can be read.
 
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::Core;
 use super::ask::within;
@@ -15,12 +18,16 @@ use crate::scope::Writes;
 use crate::stampede::jittered;
 use crate::store::{ClearRequest, Cleared, MarkRequest, Marked, Origin, Put, Store};
 use crate::subject::{Epoch, Kind, Subject, WriterId};
+use crate::time::StoreTime;
 
 /// Tags of a write keep their generation at least this long; fillers prolong it as their entries need.
 const TAG_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Pauses between attempts to clear.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// Subjects in one command to the store: those of a larger write go one part after the other, so that nobody else's commands wait
+/// behind all of them, and each part has a deadline of its own.
+const AT_ONCE: usize = 1_000;
 /// About ten seconds of attempts to lift the fence of a write that was not made.
 const LIFT_ATTEMPTS: usize = 16;
 /// How often a delivery whose fence was lost on the way is begun anew at once.
@@ -38,7 +45,8 @@ struct Fence {
     writer: WriterId,
     origin: Origin,
     subjects: Vec<Subject>,
-    puts: Vec<Put>,
+    /// By the part that their subject is in.
+    puts: BTreeMap<usize, Vec<Put>>,
 }
 
 impl Core {
@@ -58,7 +66,7 @@ impl Core {
             writer: self.new_writer(),
             origin,
             subjects: writes.subjects,
-            puts: Vec::new(),
+            puts: BTreeMap::new(),
         };
         // Armed while the mark is under way: a caller that goes away, or an answer that never comes, leaves a fence that
         // nobody needs.
@@ -70,7 +78,9 @@ impl Core {
                 if on_unfenced == OnUnfenced::Reject {
                     self.writes.refused.add();
                 }
-                if error.kind() == StoreErrorKind::Unavailable || on_unfenced == OnUnfenced::Outbox {
+                let is_unsent =
+                    error.kind() == StoreErrorKind::Unavailable && fence.subjects.len() <= AT_ONCE;
+                if is_unsent || on_unfenced == OnUnfenced::Outbox {
                     // Nothing was sent, so nothing stands; or the write is made all the same, and what stands may stand until then.
                     undo.0 = None;
                 }
@@ -96,11 +106,11 @@ impl Core {
     ) -> Result<(), StoreError> {
         let Some(store) = self.store().filter(|_| !subjects.is_empty()) else { return Ok(()) };
         let mut fence =
-            Fence { core: self.clone(), writer: self.new_writer(), origin, subjects, puts: Vec::new() };
+            Fence { core: self.clone(), writer: self.new_writer(), origin, subjects, puts: BTreeMap::new() };
         // All of it is fenced at one time: an entry that is not cleared yet may go into the load of one that is.
         for _ in 0..DELIVERIES {
             fence.mark_once(store).await?;
-            if fence.clear_once(store).await?.intact {
+            if fence.clear_once(store).await? {
                 return Ok(());
             }
             fence.writer = self.new_writer();
@@ -132,17 +142,26 @@ impl Core {
         WriterId(u128::from(self.random()) << 64 | u128::from(self.random()))
     }
 
-    fn puts(&self, pending: Vec<crate::scope::Pending>, subjects: &[Subject], marked: &Marked) -> Vec<Put> {
-        let epoch_of = |subject: &Subject| {
-            let at = subjects.iter().position(|s| s == subject && s.kind() == Kind::Entity)?;
-            marked.epochs.get(at).copied()
-        };
-        let fits = |put: &crate::scope::Pending| put.payload.len() <= self.settings.size_limit;
-        let ready = pending.into_iter().filter(fits).filter_map(|put| {
-            let epoch = epoch_of(&put.key.subject)?;
-            Some(self.ready(put, epoch, marked))
-        });
-        ready.collect()
+    fn puts(
+        &self,
+        pending: Vec<crate::scope::Pending>,
+        subjects: &[Subject],
+        marked: &Marked,
+    ) -> BTreeMap<usize, Vec<Put>> {
+        let mut puts = BTreeMap::<usize, Vec<Put>>::new();
+        if pending.is_empty() {
+            return puts;
+        }
+        let entities = subjects.iter().enumerate().filter(|(_, subject)| subject.kind() == Kind::Entity);
+        let places: HashMap<_, _> = entities.map(|(place, subject)| (subject, place)).collect();
+        for put in pending {
+            let Some(&place) = places.get(&put.key.subject) else { continue };
+            let Some(&epoch) = marked.epochs.get(place) else { continue };
+            if put.payload.len() <= self.settings.size_limit {
+                puts.entry(place / AT_ONCE).or_default().push(self.ready(put, epoch, marked));
+            }
+        }
+        puts
     }
 
     fn ready(&self, put: crate::scope::Pending, epoch: Epoch, marked: &Marked) -> Put {
@@ -187,13 +206,23 @@ impl Fenced {
     pub async fn clear(self) -> Result<(), WriteError> {
         let Some(fence) = self.0 else { return Ok(()) };
         let core = fence.core.clone();
-        let clearing = tokio::spawn(fence.clear_for_ever());
+        let (done, mut steps) = watch::channel(());
+        let clearing = tokio::spawn(fence.clear_for_ever(done));
         if core.settings.faults.clears_unconfirmed {
             return Ok(());
         }
-        match tokio::time::timeout(core.settings.clear_wait, clearing).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => {
+        let confirmed = async {
+            // As long as one part after the other is confirmed.
+            while let Ok(changed) = tokio::time::timeout(core.settings.clear_wait, steps.changed()).await {
+                if changed.is_err() {
+                    return clearing.await.is_ok();
+                }
+            }
+            false
+        };
+        match confirmed.await {
+            true => Ok(()),
+            false => {
                 core.writes.unconfirmed.add();
                 Err(WriteError::new(WriteErrorKind::Unclear, None))
             }
@@ -210,50 +239,100 @@ impl Fenced {
 
     /// The outcome is unknown: leaves the fence standing until a reader learns from the database how it ended.
     pub fn abandon(self) {}
+
+    /// Sets the fence once more where it was lost, and drops what was stored meanwhile. For writes that take so long that it may
+    /// well be.
+    ///
+    /// # Errors
+    /// [`WriteErrorKind::Unfenced`] when the store did not confirm in time: perhaps it stands, perhaps not.
+    pub async fn renew(&self) -> Result<(), WriteError> {
+        let Some((fence, store)) = self.0.as_ref().and_then(|fence| Some((fence, fence.core.store()?)))
+        else {
+            return Ok(());
+        };
+        let marked = fence.mark_once(store).await;
+        marked.map(drop).map_err(|error| WriteError::new(WriteErrorKind::Unfenced, Some(error)))
+    }
+
+    /// What it fences.
+    #[must_use]
+    pub fn subjects(&self) -> &[Subject] {
+        self.0.as_ref().map_or(&[], |fence| &fence.subjects)
+    }
 }
 
 impl Fence {
     async fn mark_once(&self, store: &Arc<dyn Store>) -> Result<Marked, StoreError> {
-        let request = MarkRequest {
-            writer: self.writer,
-            origin: &self.origin,
-            subjects: &self.subjects,
-            seed: self.core.random(),
-            tag_ttl: TAG_TTL,
-        };
-        within(self.core.settings.mark_deadline, store.mark(request)).await
+        let (epochs, now) = (Vec::with_capacity(self.subjects.len()), StoreTime::default());
+        let mut marked = Marked { epochs, now, queued: Vec::new() };
+        for (at, subjects) in self.subjects.chunks(AT_ONCE).enumerate() {
+            let request = MarkRequest {
+                writer: self.writer,
+                origin: &self.origin,
+                subjects,
+                seed: self.core.random(),
+                tag_ttl: TAG_TTL,
+            };
+            let part = within(self.core.settings.mark_deadline, store.mark(request)).await?;
+            marked.epochs.extend(part.epochs);
+            marked.now = marked.now.max(part.now);
+            marked.queued.extend(part.queued.into_iter().map(|place| at * AT_ONCE + place));
+        }
+        Ok(marked)
     }
 
-    async fn clear_once(&self, store: &Arc<dyn Store>) -> Result<Cleared, StoreError> {
-        let request = ClearRequest {
-            writer: self.writer,
-            subjects: &self.subjects,
-            puts: &self.puts,
-            seed: self.core.random(),
-            tag_ttl: TAG_TTL,
-        };
+    async fn clear_part(
+        &self,
+        store: &Arc<dyn Store>,
+        subjects: &[Subject],
+        puts: &[Put],
+    ) -> Result<Cleared, StoreError> {
+        let request =
+            ClearRequest { writer: self.writer, subjects, puts, seed: self.core.random(), tag_ttl: TAG_TTL };
         within(self.core.settings.mark_deadline, store.clear(request)).await
+    }
+
+    /// Clears all of it, one part after the other; whether its fence stood everywhere.
+    async fn clear_once(&self, store: &Arc<dyn Store>) -> Result<bool, StoreError> {
+        let mut is_intact = true;
+        for subjects in self.subjects.chunks(AT_ONCE) {
+            is_intact &= self.clear_part(store, subjects, &[]).await?.intact;
+        }
+        Ok(is_intact)
     }
 
     /// Lifts the fence of a write that is visible. If the fence was lost meanwhile, an entry that is not cleared yet may have
     /// gone into the load of one that is; so everything is fenced once more, all of it, and cleared again. Only then is
-    /// nothing left that was made of something older.
-    async fn clear_for_ever(mut self) {
+    /// nothing left that was made of something older. `done` hears of each part the first time.
+    async fn clear_for_ever(mut self, done: watch::Sender<()>) {
         let Some(store) = self.core.store().cloned() else { return };
         let mut retry = Retry::default();
-        let mut first = self.clear_once(&store).await.ok();
-        // From now on without values. If the first was carried out and its answer lost, another write may have come and gone,
-        // and a late copy of the mark would let the old value pass for the newest.
-        self.puts.clear();
+        let mut puts = std::mem::take(&mut self.puts);
+        let mut is_first = true;
         loop {
-            let cleared = match first.take() {
-                Some(cleared) => cleared,
-                None => retry.until_done(&self, || self.clear_once(&store)).await,
-            };
-            if cleared.intact || self.core.settings.faults.ignores_lost_fences {
+            let mut is_intact = true;
+            for (at, subjects) in self.subjects.chunks(AT_ONCE).enumerate() {
+                // Values go with the first attempt only. If that was carried out and its answer lost, another write may have come
+                // and gone, and a late copy of the mark would let the old value pass for the newest.
+                let puts = puts.remove(&at).unwrap_or_default();
+                let first = match is_first {
+                    true => self.clear_part(&store, subjects, &puts).await.ok(),
+                    false => None,
+                };
+                let cleared = match first {
+                    Some(cleared) => cleared,
+                    None => retry.until_done(&self, || self.clear_part(&store, subjects, &[])).await,
+                };
+                is_intact &= cleared.intact;
+                if is_first {
+                    done.send_replace(());
+                }
+            }
+            if is_intact || self.core.settings.faults.ignores_lost_fences {
                 self.core.healing.cleared(&self.origin);
                 return;
             }
+            is_first = false;
             // Another id: a second mark under the old one could meet its own clear.
             self.writer = self.core.new_writer();
             retry.until_done(&self, || self.mark_once(&store)).await;
@@ -265,8 +344,14 @@ impl Fence {
     async fn lift(self) {
         let Some(store) = self.core.store() else { return };
         let mut pause = FIRST_PAUSE;
+        let mut parts = self.subjects.chunks(AT_ONCE).peekable();
         for _ in 0..LIFT_ATTEMPTS {
-            if self.clear_once(store).await.is_ok() {
+            while let Some(subjects) = parts.peek()
+                && self.clear_part(store, subjects, &[]).await.is_ok()
+            {
+                parts.next();
+            }
+            if parts.peek().is_none() {
                 return;
             }
             tokio::time::sleep(pause).await;

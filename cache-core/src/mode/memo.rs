@@ -130,10 +130,13 @@ impl Memo {
         }
         let State { values, written, .. } = &mut *state;
         for &subject in subjects {
+            // Named before, nothing of it was learned since.
+            if !written.insert(subject.clone()) {
+                continue;
+            }
             values.retain(|key, (_, learned)| {
                 key.entry.subject != *subject && !key.tags.contains(subject) && !learned.contains(subject)
             });
-            written.insert(subject.clone());
         }
     }
 }

@@ -22,6 +22,7 @@ pub struct Subjects<'c> {
 impl Subjects<'_> {
     fn touch(&mut self, kind: Kind, write: impl FnOnce(&mut Text)) {
         let subject = self.cache.namespace().subject(kind, write);
+        // As many as the attribute names.
         if !self.writes.subjects.contains(&subject) {
             self.writes.subjects.push(subject);
         }
@@ -86,5 +87,17 @@ impl<'c> Around<'c> {
             }
             Err(error) => Err(E::from_write_error(error)),
         }
+    }
+
+    /// The same for a body in which nothing that is written is installed.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_around<T, E, M, F>(self, body: impl FnOnce() -> F) -> Result<T, E>
+    where
+        E: FromWriteError<M>,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.run(|| super::run_around(body)).await
     }
 }

@@ -22,7 +22,7 @@ pub use batch::{BatchLookup, borrowed_keys, keys_as, owned_keys};
 pub use keyed::{Keyed, PartOf};
 pub use load::{Repeatable, TimesOut, absent, not, only_if, present, repeat, timed, ttl_from, unless};
 pub use lookup::Lookup;
-pub use opened::{Opened, run};
+pub use opened::{Opened, run, run_around};
 pub use returned::{Fallible, Returned, ReturnedAlone, succeeded};
 
 pub use crate::cache::Cache;
@@ -36,7 +36,7 @@ pub use crate::output::{Aligned, Item, Output, Payload, ValueOf};
 pub use crate::policy::{Early, OnUnfenced, OnWait, Overrides, Sharing, Stampede};
 pub use crate::schema::{Cacheable, Schema, Walker};
 pub use crate::scope::{Expected, FromWriteError, OpenScope, ReadSource, Recording, ViaFrom, WriteScope};
-pub use crate::site::{Coverage, Location, QueueSite, ReadSite, Site, WriteSite};
+pub use crate::site::{BulkSite, Coverage, Location, QueueSite, ReadSite, Site, WriteSite};
 pub use crate::store::BoxFuture;
 pub use crate::subject::{Kind, Subject};
 pub use crate::warm::{Warmed, warmed};

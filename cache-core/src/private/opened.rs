@@ -46,3 +46,8 @@ impl<Scope: OpenScope<Cache, Source>, Source> Opened<Scope, Source> {
 pub fn run<F: Future>(body: impl FnOnce() -> F) -> F {
     body()
 }
+
+/// Runs a body where it stands; nothing that is written in it is installed.
+pub async fn run_around<F: Future>(body: impl FnOnce() -> F) -> F::Output {
+    crate::mode::around(async { body().await }).await
+}

@@ -1,4 +1,4 @@
-//! `#[invalidates]` and `#[writes_through]`: subjects of the arguments before the body, those of the result after it, and in
+//! `#[invalidates]`, `#[writes_through]` and `#[writes_around]`: subjects of the arguments before the body, those of the result after it, and in
 //! between a guard that keeps the transaction from committing.
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -64,6 +64,12 @@ fn within(
     let puts = write.effect == Effect::WritesThrough;
 
     let (mut before, mut put_whole, mut each) = (TokenStream::new(), TokenStream::new(), TokenStream::new());
+    let rows_tag = local("__cache_rows_tag");
+    if let Some(tag) = &write.bulk {
+        let writer = name::of_write(p, tag);
+        let bind = quote_spanned!(span=> let #rows_tag = #recording.bulk(#writer););
+        if tag.is_returned() { each.extend(bind) } else { before.extend(bind) }
+    }
     for (i, (kind, name)) in names(write).enumerate() {
         let (kind, writer) = (Ident::new(kind, span), name::of_write(p, name));
         let subject = format_ident!("__cache_subject_{i}", span = span);
@@ -73,6 +79,8 @@ fn within(
             let item = local("__cache_item");
             each.extend(if put {
                 quote_spanned!(span=> #p::put(&#recording, #template, &#touch, #item);)
+            } else if kind == "Entity" && write.bulk.is_some() {
+                quote_spanned!(span=> #recording.touch_row(&#rows_tag, #writer);)
             } else {
                 quote_spanned!(span=> #touch;)
             });
@@ -89,7 +97,8 @@ fn within(
         let arm = quote_spanned!(span=> let #expected = #recording.expect(&__CACHE_SITE););
         (arm, returned(p, function, &each))
     };
-    let run = quote_spanned!(span=> #p::run(#load).await);
+    let run = local(runner(write));
+    let run = quote_spanned!(span=> #p::#run(#load).await);
     let run = if bind.is_empty() { run } else { quote_spanned!(span=> { #bind #run }) };
     let on_unfenced = on_unfenced(p, write);
     quote_spanned! {span=>
@@ -102,6 +111,11 @@ fn within(
         #put_whole
         #result
     }
+}
+
+/// How the body is run.
+fn runner(write: &Write) -> &'static str {
+    if write.effect == Effect::WritesAround { "run_around" } else { "run" }
 }
 
 /// Records the subjects of each item returned, then disarms the guard.
@@ -178,7 +192,8 @@ fn around(p: &TokenStream, write: &Write, function: &Function, place: &CachePlac
     });
     let at = span.located_at(function.output.span());
     let pointing = local_at("__cache_around", at);
-    let run = quote_spanned!(at=> #pointing.run(#load).await);
+    let run = Ident::new(runner(write), span.located_at(at));
+    let run = quote_spanned!(at=> #pointing.#run(#load).await);
     let on_unfenced = on_unfenced(p, write);
     quote_spanned! {span=>
         #bind_cache
@@ -208,6 +223,7 @@ fn site(p: &TokenStream, write: &Write, function: &Function) -> TokenStream {
             quote_spanned!(span=> ::core::option::Option::Some(#p::OnUnfenced::#variant))
         }
     };
+    let bulk = bulk_site(p, write, &at);
     quote_spanned! {span=>
         static __CACHE_SITE: #p::WriteSite = #p::WriteSite {
             at: #at,
@@ -217,5 +233,18 @@ fn site(p: &TokenStream, write: &Write, function: &Function) -> TokenStream {
             on_unfenced: #on_unfenced,
         };
         #p::inventory::submit! { #p::Site::Write(&__CACHE_SITE) }
+        #bulk
+    }
+}
+
+/// What the write does when it changes many rows, for the catalogue.
+fn bulk_site(p: &TokenStream, write: &Write, at: &TokenStream) -> TokenStream {
+    let span = Span::mixed_site();
+    let Some(tag) = &write.bulk else { return TokenStream::new() };
+    let tag = name::template(p, tag);
+    let keys = write.keys.iter().filter(|key| key.is_returned()).map(|key| name::template(p, key));
+    quote_spanned! {span=>
+        static __CACHE_BULK: #p::BulkSite = #p::BulkSite { at: #at, tag: #tag, keys: &[#(#keys),*] };
+        #p::inventory::submit! { #p::Site::Bulk(&__CACHE_BULK) }
     }
 }

@@ -1,4 +1,4 @@
-//! `#[invalidates]` and `#[writes_through]`.
+//! `#[invalidates]`, `#[writes_through]` and `#[writes_around]`.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -14,7 +14,7 @@ use crate::mistakes::Mistakes;
 use crate::text;
 
 const OPTIONS: &[&str] =
-    &["key", "keys", "tag", "tags", "bumps", "within", "begin", "on_unfenced", "cache", "crate"];
+    &["key", "keys", "tag", "tags", "bumps", "bulk", "within", "begin", "on_unfenced", "cache", "crate"];
 const REPEATABLE: &[&str] = &["key", "tag", "bumps"];
 
 /// What happens to the entries of what was written.
@@ -22,6 +22,7 @@ const REPEATABLE: &[&str] = &["key", "tag", "bumps"];
 pub(crate) enum Effect {
     Invalidates,
     WritesThrough,
+    WritesAround,
 }
 
 impl Effect {
@@ -29,6 +30,7 @@ impl Effect {
         let attribute = match self {
             Self::Invalidates => "#[invalidates]",
             Self::WritesThrough => "#[writes_through]",
+            Self::WritesAround => "#[writes_around]",
         };
         Known { attribute, options: OPTIONS, repeatable: REPEATABLE }
     }
@@ -58,6 +60,8 @@ pub(crate) struct Write {
     pub(crate) krate: Path,
     pub(crate) keys: Vec<Name>,
     pub(crate) tags: Vec<Name>,
+    /// The tag that stands for the keys which the result names, if they are many.
+    pub(crate) bulk: Option<Name>,
     pub(crate) cover: Cover,
     /// A variant of cache-core's `OnUnfenced`.
     pub(crate) on_unfenced: Option<&'static str>,
@@ -98,6 +102,7 @@ impl Write {
         let tags: Vec<Name> = named.iter().filter_map(|tag| resolver.tag(tag, &mut mistakes)).collect();
         subject::twice(&keys, &mut mistakes);
         subject::twice(&tags, &mut mistakes);
+        let bulk = bulk(effect, &options, &resolver, (&keys, &tags), &mut mistakes);
         let attribute = known.attribute;
         if given.is_empty() && effect == Effect::WritesThrough {
             let message = format!(
@@ -121,7 +126,7 @@ impl Write {
             );
             mistakes.on(output, message);
         }
-        mistakes.end(cover.map(|(cover, _)| Self { effect, krate, keys, tags, cover, on_unfenced }))
+        mistakes.end(cover.map(|(cover, _)| Self { effect, krate, keys, tags, bulk, cover, on_unfenced }))
     }
 }
 
@@ -143,6 +148,34 @@ fn on_unfenced(value: &Expr, is_around: bool) -> syn::Result<&'static str> {
             Err(syn::Error::new_spanned(value, message))
         }
     }
+}
+
+/// The tag that stands for the rows of a bulk write.
+fn bulk(
+    effect: Effect,
+    options: &Options,
+    resolver: &Resolver<'_>,
+    (keys, tags): (&[Name], &[Name]),
+    mistakes: &mut Mistakes,
+) -> Option<Name> {
+    let given = options.one("bulk")?;
+    let tag = resolver.tag(given, mistakes)?;
+    let text = tag.as_written();
+    if effect == Effect::WritesThrough {
+        let message = format!(
+            "rows that die with the tag `{text}` are read under it, and no value is ever installed under a tag: use `#[invalidates]`"
+        );
+        mistakes.on(given, message);
+    } else if !keys.iter().any(Name::is_returned) {
+        let message = "`bulk` stands for the keys that the result names, and there is none: write `key = \"user:<return.id>\"`, or `tag` for a tag that is marked always";
+        mistakes.on(given, message);
+    } else if tags.iter().any(|other| other.as_written() == text) {
+        let message = format!(
+            "the tag `{text}` is marked always, and with it die the rows that are read under it: leave out `bulk`, and the keys it stands for"
+        );
+        mistakes.on(given, message);
+    }
+    Some(tag)
 }
 
 /// How the write is covered, and the parameter that is its transaction.

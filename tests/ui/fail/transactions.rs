@@ -1,4 +1,4 @@
-use cache_core::{Cache, WriteError, invalidates, writes_through};
+use cache_core::{Cache, WriteError, invalidates, writes_around, writes_through};
 use cache_ui_tests::{PgTx, Pool, User};
 
 #[invalidates(key = "user:<return.id>")]
@@ -36,5 +36,23 @@ async fn the_same_tag_twice(cache: &Cache, pool: &Pool, tx: &mut PgTx<'_>) -> Re
 
 #[invalidates(key = "user:<id>")]
 async fn perhaps_in_a_transaction(cache: &Cache, tx: &mut Option<PgTx<'_>>, id: i64) -> Result<(), WriteError> { Ok(()) }
+
+#[writes_through(key = "user:<return.id>", bulk = "users", within = tx)]
+async fn value_of_many(tx: &mut PgTx<'_>) -> Result<Vec<User>, WriteError> { Ok(Vec::new()) }
+
+#[invalidates(key = "user:<id>", bulk = "users", within = tx)]
+async fn many_of_nothing(tx: &mut PgTx<'_>, id: i64) -> Result<(), WriteError> { Ok(()) }
+
+#[invalidates(key = "user:<return.id>", tag = "users", bulk = "users", within = tx)]
+async fn many_anyway(tx: &mut PgTx<'_>) -> Result<Vec<User>, WriteError> { Ok(Vec::new()) }
+
+#[writes_around(within = tx)]
+async fn around_nothing(tx: &mut PgTx<'_>) -> Result<(), WriteError> { Ok(()) }
+
+#[writes_around(key = "user:<return.id>")]
+async fn around_without_transaction(cache: &Cache) -> Result<User, WriteError> { Ok(User::numbered(1)) }
+
+#[writes_around(key = "user:<id>", bulks = "users", within = tx)]
+async fn around_typo(tx: &mut PgTx<'_>, id: i64) -> Result<(), WriteError> { Ok(()) }
 
 fn main() {}

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use cache_core::scope::Uncovered;
-use cache_core::{Cache, MemoryStore, cached, invalidates, writes_through};
+use cache_core::{Cache, MemoryStore, cached, invalidates, writes_around, writes_through};
 use cache_ui_tests::{Committed, Failure, PgTx, Pool, Slug, User};
 
 struct Users {
@@ -105,6 +105,41 @@ impl Users {
             return Err(Failure::Body("negative"));
         }
         Ok(new)
+    }
+
+    #[writes_around(key = "import:<return.id>", tag = "users", within = tx)]
+    async fn import(&self, tx: &mut PgTx<'_>, id: i64) -> Result<Option<User>, Failure> {
+        // One in a transaction of its own, and one in this.
+        self.create(User::numbered(id + 1)).await?;
+        self.save(tx, id, true).await
+    }
+
+    #[writes_around(key = "user:<id>")]
+    async fn import_alone(&self, id: i64) -> Result<i64, Failure> {
+        self.create(User::numbered(id)).await?;
+        Ok(id)
+    }
+
+    #[writes_around(key = "user:<return>", begin = self.pool)]
+    fn import_boxed<'a>(
+        &'a self,
+        tx: &'a mut PgTx<'a>,
+        id: i64,
+    ) -> Pin<Box<dyn Future<Output = Result<i64, Failure>> + Send + 'a>> {
+        Box::pin(async move { self.save(tx, id, true).await.map(|_| id) })
+    }
+
+    #[invalidates(key = "row:<return.id>", tag = "rows:<group>", bulk = "group:<group>", within = tx)]
+    async fn raise(&self, tx: &mut PgTx<'_>, group: String, rows: i64) -> Result<Vec<User>, Failure> {
+        tx.execute(&group).await;
+        drop(group);
+        Ok((0..rows).map(User::numbered).collect())
+    }
+
+    #[invalidates(key = "row:<return.id>", bulk = "named:<return.name>", within = tx)]
+    async fn raise_named(&self, tx: &mut PgTx<'_>, users: Vec<User>) -> Result<Vec<User>, Failure> {
+        tx.execute("update").await;
+        Ok(users)
     }
 
     #[cached(key = "unfinished:<id>", ttl = "1h", unless = |user: &User| user.id == 7)]
@@ -324,6 +359,49 @@ async fn write_through_records_nothing_for_reads_that_ask_the_value() {
 }
 
 #[tokio::test]
+async fn a_write_around_installs_nothing_that_it_calls_and_says_what_changed() {
+    let users = users();
+    users.find(1).await;
+    let mut tx = users.begin();
+    users.import(&mut tx, 8).await.unwrap();
+    tx.commit().await.unwrap();
+    users.import_alone(10).await.unwrap();
+    assert_eq!(users.import_boxed(11).await.unwrap(), 11);
+    users.create(User::numbered(12)).await.unwrap();
+    let committed = users.committed();
+    let puts: Vec<_> = committed.iter().map(|committed| committed.puts.len()).collect();
+    assert_eq!(puts, [0, 0, 0, 0, 1], "only the last one was not in a write-around");
+    assert_eq!(committed[1].subjects, ["ui#users", "ui:user:8", "ui:import:8"]);
+}
+
+#[tokio::test]
+async fn many_rows_are_named_by_their_tag() {
+    let users = users();
+    for rows in [2, 1_000, 1_001] {
+        let mut tx = users.begin();
+        users.raise(&mut tx, "red".into(), rows).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let committed = users.committed();
+    assert_eq!(committed[0].subjects, ["ui#rows:red", "ui:row:0", "ui:row:1"]);
+    assert_eq!(committed[1].subjects.len(), 1_001);
+    assert_eq!(committed[2].subjects, ["ui#rows:red", "ui#group:red"]);
+}
+
+#[tokio::test]
+async fn rows_may_name_the_tag_that_stands_for_them() {
+    let users = users();
+    let named = |name: &str, ids: std::ops::Range<i64>| {
+        ids.map(|id| User { id, name: name.to_owned() }).collect::<Vec<_>>()
+    };
+    let mut tx = users.begin();
+    let all = [named("few", 0..2), named("many", 10..2_000)].concat();
+    users.raise_named(&mut tx, all).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(only(&users.committed()), ["ui:row:0", "ui:row:1", "ui#named:many"]);
+}
+
+#[tokio::test]
 async fn a_write_without_a_transaction_makes_later_reads_load() {
     let users = users();
     let mut seen = Vec::new();
@@ -362,6 +440,9 @@ fn futures_stay_send() {
     is_send(users.create(User::numbered(1)));
     is_send(free(&users.cache, &users.pool, 1));
     is_send(users.alone(1, &mut Vec::new()));
+    is_send(users.import(&mut tx, 1));
+    is_send(users.import_alone(1));
+    is_send(users.raise(&mut tx, String::new(), 1));
     is_send(users.boxed(&users.pool, 1));
 }
 

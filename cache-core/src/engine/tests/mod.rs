@@ -11,6 +11,8 @@ mod learned;
 mod memo;
 mod mixups;
 mod nesting;
+mod parts;
+mod puts;
 mod queued;
 mod readers;
 mod shards;
