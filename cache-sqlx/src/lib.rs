@@ -15,6 +15,8 @@
 //! the next reader asks the database whether that transaction is finished: see [`heal`].
 
 mod backend;
+#[cfg(feature = "postgres")]
+mod bulk;
 mod commit;
 mod error;
 mod executor;
@@ -38,6 +40,8 @@ mod queue;
 mod sqlite;
 
 pub use backend::Backend;
+#[cfg(feature = "postgres")]
+pub use bulk::{Bulk, bulk};
 #[cfg(feature = "postgres")]
 pub use counter::{Counter, CounterBuilder, FlushNumbers};
 pub use error::TxError;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use cache_core::Cache;
+use cache_core::commit::Standing;
 use cache_core::outbox::Table;
-use cache_core::scope::{Nest, OpenScope, Recording, WriteScope};
+use cache_core::scope::{Cover, Nest, OpenScope, Recording, WriteScope};
 use sqlx::{Connection, Database, Pool, SqlSafeStr, SqlStr, Transaction};
 use tracing::Instrument;
 
@@ -85,7 +86,7 @@ pub(crate) fn next_label(home: Option<String>, table: Option<Arc<dyn Table>>) ->
 }
 
 /// Runs to its end even if the caller stops waiting.
-async fn detached<T: Send + 'static>(
+pub(crate) async fn detached<T: Send + 'static>(
     work: impl Future<Output = sqlx::Result<T>> + Send + 'static,
 ) -> sqlx::Result<T> {
     match tokio::spawn(work.in_current_span()).await {
@@ -127,6 +128,20 @@ impl<'c, DB: Backend> CacheTx<'c, DB> {
         let transaction = self.savepoint().await?;
         let nest = recording.nest();
         Ok(CacheTx { held: Held::Nested(transaction, nest), recording, cache, over })
+    }
+
+    /// The same, where what `cover` names is fenced already.
+    pub(crate) fn under(self, cover: &Cover) -> Self {
+        Self { recording: self.recording.clone().under(cover), ..self }
+    }
+
+    /// Whether it stands, and how others ask about it.
+    pub(crate) async fn standing(&mut self) -> sqlx::Result<Standing> {
+        let (Held::Owned(_, label) | Held::Borrowed(_, label)) = &self.held else {
+            return Ok(Standing::Ended);
+        };
+        let label = label.clone();
+        DB::standing(self.connection(), &label).await
     }
 
     /// The connection, for one statement.

@@ -131,6 +131,11 @@ impl Spy {
         self.seen().len() - self.marks()
     }
 
+    /// Loses everything, fences and all.
+    pub(crate) fn forget(&self) {
+        self.store.lose_everything();
+    }
+
     fn note(&self, seen: Seen) {
         self.seen.lock().unwrap().push(seen);
     }
