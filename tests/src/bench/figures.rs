@@ -35,6 +35,9 @@ impl Samples {
     }
 }
 
+/// The unit of a gain: its target is the least that it should be.
+pub(super) const TIMES: &str = "x";
+
 /// One figure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
@@ -50,7 +53,7 @@ pub struct Line {
     pub unit: &'static str,
     /// Value over that of the other side.
     pub ratio: Option<f64>,
-    /// What it should not exceed.
+    /// What it should not exceed, or, as a gain, reach.
     pub target: Option<f64>,
 }
 
@@ -58,7 +61,7 @@ impl Line {
     /// Whether the target is met.
     #[must_use]
     pub fn met(&self) -> Option<bool> {
-        self.target.map(|target| self.value <= target)
+        self.target.map(|target| if self.unit == TIMES { self.value >= target } else { self.value <= target })
     }
 
     /// One JSON object.
@@ -81,12 +84,15 @@ impl Line {
         let ratio = self.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
         let target = match (self.target, self.met()) {
             (Some(target), Some(true)) => format!("{}: met", format!("{target} {unit}").trim_end()),
-            (Some(target), _) => format!("{}: missed", format!("{target} {unit}").trim_end()),
+            (Some(target), _) => {
+                let by = (self.value - target).abs();
+                format!("{}: missed by {by:.2}", format!("{target} {unit}").trim_end())
+            }
             _ => String::new(),
         };
         let digits = match *unit {
             "ms" => 3,
-            "n" => 0,
+            "n" | "/s" => 0,
             _ => 2,
         };
         format!("{case:<18}{side:<16}{value:>11.digits$} {unit:<4}{ratio:>8}  {target}").trim_end().to_owned()
@@ -150,6 +156,21 @@ mod tests {
             of("added p99").to_json(),
             r#"{"bench":"b","case":"c","side":"added p99","value":1.0000,"unit":"ms","ratio":null,"target":1,"met":true}"#
         );
-        assert!(of("added p50").to_row().ends_with("0.5 ms: missed\n"));
+        assert!(of("added p50").to_row().ends_with("0.5 ms: missed by 0.50\n"));
+    }
+
+    #[test]
+    fn a_gain_has_a_least() {
+        let gain = |value| Line {
+            bench: "b",
+            case: "c",
+            side: "s",
+            value,
+            unit: TIMES,
+            ratio: None,
+            target: Some(10.0),
+        };
+        assert_eq!((gain(10.0).met(), gain(9.5).met()), (Some(true), Some(false)));
+        assert!(gain(9.5).to_row().ends_with("10 x: missed by 0.50\n"));
     }
 }

@@ -30,8 +30,11 @@ Names:
                    `degraded`: Redis was silent for 50 ms, so they loaded without a lease: the machine was busy)
   tags           A tag of 1,000,000 entries is invalidated, beside one of 100
                    target: under 1 ms at the median
-  writes         A transaction through PgTx with one subject, beside the bare transaction
-                   target: at most 0.5 ms more at the median
+  writes         A row written by a bare UPDATE (`update`), a bare transaction (`begin`), #[invalidates], #[writes_through], and
+                 #[writes_behind] over a journal in a folder (`file`) and in Redis (`redis`); a Postgres that syncs
+                   target: write-through adds 0.5 ms at most at the median; write-behind makes 10 times the writes of
+                   bare UPDATEs, in batches of 100, counted when the database has them
+                   (`sql`: statements that Postgres ran for each write)
 
 Options:
   --seconds N    How long each case is measured: 5; `stampede`: 30
@@ -39,8 +42,8 @@ Options:
   --json         One JSON object a line: bench, case, side, value, unit, ratio, target, met
 
 Environment:
-  DATABASE_URL   A Postgres server to use instead of a private one; its user may create databases
-  REDIS_URL      A Redis server to use instead of a private one (`degrade` and `tags` start one of their own)
+  DATABASE_URL   A Postgres server to use instead of a private one (`writes` starts one of its own); its user may create databases
+  REDIS_URL      A Redis server to use instead of a private one (`degrade`, `tags` and `writes` start one of their own)
 ";
 
 /// A benchmark.
