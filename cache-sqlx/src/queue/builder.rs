@@ -1,7 +1,7 @@
 //! How a queue is begun. Refuses what cannot work: no name, no batch, no tables, a name that holds another type.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use cache_core::error::BuildError;
@@ -80,6 +80,7 @@ impl QueueBuilder {
             wanted,
             applied,
         });
+        enters(&shared).map_err(|mistake| BuildError::new(vec![mistake]))?;
         let known = shared.place().known().await.map_err(|mistake| BuildError::new(vec![mistake]))?;
         tracing::info!(
             queue = shared.name,
@@ -122,25 +123,60 @@ impl Shared {
     }
 }
 
+/// The queues of this process: a name and a journal hold one type.
+static LIVE: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
+/// Enters a queue.
+///
+/// # Errors
+/// Another one of its name and journal holds another type.
+fn enters(queue: &Arc<Shared>) -> Result<(), String> {
+    let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    live.retain(|known| known.strong_count() > 0);
+    let is_same = |known: &Arc<Shared>| known.name == queue.name && known.journal.id() == queue.journal.id();
+    let other = live.iter().filter_map(Weak::upgrade).find(|known| is_same(known) && known.holds != queue.holds);
+    match other {
+        Some(other) => Err(two_types(&queue.place(), &other.holds)),
+        None => {
+            live.push(Arc::downgrade(queue));
+            Ok(())
+        }
+    }
+}
+
+fn two_types(place: &Place<'_>, holds: &str) -> String {
+    let (queue, journal, wanted) = (place.queue, place.journal.describe(), place.holds);
+    format!(
+        "the queue `{queue}` holds writes of type `{holds}` in {journal}, and would be given `{wanted}`: give one of them another name and journal, or let the release that wrote the others drain it first"
+    )
+}
+
 impl Place<'_> {
-    /// How far the queue is applied; `None` if the database does not answer.
+    /// How far the queue is applied; `None` if the database does not answer. From now on the queue's row says what it holds.
     ///
     /// # Errors
     /// A database without tables, or a queue that holds something else.
     async fn known(&self) -> Result<Option<Position>, String> {
         let (queue, journal) = (self.queue, self.journal);
-        let row: Result<Option<(String, String)>, _> = sqlx::query_as(
-            "SELECT q.position, q.holds
-             FROM cache_queues q LEFT JOIN cache_dead_letters d ON false
-             WHERE q.queue = $1 AND q.journal = $2",
-        )
-        .bind(queue)
-        .bind(journal.id().to_string())
-        .fetch_optional(self.pool)
+        let row: Result<(String, String), sqlx::Error> = async {
+            sqlx::query("SELECT FROM cache_dead_letters LIMIT 0").execute(self.pool).await?;
+            sqlx::query(
+                "INSERT INTO cache_queues VALUES ($1, $2, repeat('0', 32), repeat('0', 32), $3) ON CONFLICT DO NOTHING",
+            )
+            .bind(queue)
+            .bind(journal.id().to_string())
+            .bind(self.holds)
+            .execute(self.pool)
+            .await?;
+            sqlx::query_as("SELECT position, holds FROM cache_queues WHERE queue = $1 AND journal = $2")
+                .bind(queue)
+                .bind(journal.id().to_string())
+                .fetch_one(self.pool)
+                .await
+        }
         .await;
         let (position, holds) = match row {
-            Ok(Some(row)) => row,
-            Ok(None) => return Ok(Some(Position(0))),
+            Ok(row) => row,
             Err(error) if error.as_database_error().is_some() => {
                 return Err(format!(
                     "the queue `{queue}` needs its tables: call `cache_sqlx::migrate(&pool)` at start ({error})"
@@ -151,13 +187,8 @@ impl Place<'_> {
         let position = u128::from_str_radix(&position, 16)
             .map(Position)
             .map_err(|_| format!("`{position}` in cache_queues is no position of the queue `{queue}`"))?;
-        let is_drained = || async { journal.read(position, 1).await.is_ok_and(|records| records.is_empty()) };
-        if holds != self.holds && !is_drained().await {
-            return Err(format!(
-                "the queue `{queue}` holds writes of type `{holds}` in {}, and would be given `{}`: give one of them another name and journal, or let the release that wrote the others drain it first",
-                journal.describe(),
-                self.holds,
-            ));
+        if holds != self.holds && !journal.read(position, 1).await.is_ok_and(|records| records.is_empty()) {
+            return Err(two_types(self, &holds));
         }
         Ok(Some(position))
     }

@@ -120,11 +120,12 @@ impl Place<'_> {
 
     /// Remembers what is applied now; the store was told of everything before.
     async fn moves(&self, tx: &mut PgTx<'_>, from: Position, to: Position) -> Result<(), Trouble> {
-        sqlx::query("UPDATE cache_queues SET position = $3, settled = $4 WHERE queue = $1 AND journal = $2")
+        sqlx::query("UPDATE cache_queues SET position = $3, settled = $4, holds = $5 WHERE queue = $1 AND journal = $2")
             .bind(self.queue)
             .bind(self.journal.id().to_string())
             .bind(digits(to))
             .bind(digits(from))
+            .bind(self.holds)
             .execute(&mut *tx)
             .await
             .map(drop)

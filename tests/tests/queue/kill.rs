@@ -129,12 +129,17 @@ async fn survives(database: String, journal: String, servers: Servers, (victim, 
     let cache = Cache::builder("queue").store(MemoryStore::default()).build().unwrap();
     let opened = Journal::open(&journal).await;
     let queue = queue::begin(&cache, &pool, opened.again()).await;
-    let drained = async {
-        while opened.waiting().await > 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(BOUND, drained).await.expect("what waits is applied");
+    // While a database was away much may have gathered.
+    let mut waits = opened.waiting().await;
+    while waits > 0 {
+        let goes_on = async {
+            while opened.waiting().await == waits {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(BOUND, goes_on).await.expect("what waits is applied");
+        waits = opened.waiting().await;
+    }
     drop(queue);
 
     let rows: Vec<(i64, i64)> =

@@ -371,6 +371,48 @@ async fn what_cannot_be_begun_says_what_to_do() {
     assert!(start("changes", 1).await.contains("call `cache_sqlx::migrate(&pool)` at start"));
 }
 
+/// Not for two live queues, and not over writes that wait; what is drained may be given to another type.
+#[tokio::test]
+async fn one_name_and_journal_hold_one_type() {
+    struct Texts;
+
+    impl Flush<String> for Texts {
+        async fn flush(&self, _tx: &mut PgTx<'_>, _writes: Vec<Write<String>>) -> sqlx::Result<()> {
+            Ok(())
+        }
+    }
+
+    let (house, name) = (House::new().await, unique_name("changes"));
+    let start = async || {
+        let journal = redis_journal(&name).await;
+        Queue::builder("changes").start(&house.cache, &house.pool, journal, Texts).await
+    };
+    let queue = house.begin(redis_journal(&name).await).await;
+    flushed(&queue, push(&queue, 1, 1).await).await;
+    let error = start().await.unwrap_err().to_string();
+    assert!(error.contains("`Change`") && error.contains("`String`") && error.contains("another name"), "{error}");
+    house.pool.execute("ALTER TABLE rows RENAME TO gone").await.unwrap();
+    push(&queue, 1, 2).await;
+    drop(queue);
+    let error = start().await.unwrap_err().to_string();
+    assert!(error.contains("drain it first"), "{error}");
+    house.pool.execute("ALTER TABLE gone RENAME TO rows").await.unwrap();
+    let queue = house.begin(redis_journal(&name).await).await;
+    flushed(&queue, push(&queue, 1, 3).await).await;
+    drop(queue);
+    let texts = async {
+        loop {
+            // The flusher of the last queue may be at work for a moment.
+            match start().await {
+                Ok(texts) => return texts,
+                Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    };
+    let texts = tokio::time::timeout(BOUND, texts).await.unwrap();
+    tokio::time::timeout(BOUND, texts.flushed(texts.push("text", &"Ada".to_owned()).await.unwrap())).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_tables_may_be_made_by_many_at_once_and_again() {
     let house = House::new().await;
