@@ -124,6 +124,7 @@ static UNFINISHED: WriteSite = WriteSite {
     keys: &["row:<return>"],
     tags: &[],
     coverage: crate::site::Coverage::Within,
+    on_unfenced: None,
 };
 
 /// Three savepoints deep: the innermost owes its subjects and is released; the others end as they are told.

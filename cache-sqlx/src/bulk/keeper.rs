@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use cache_core::commit::Standing;
+use cache_core::policy::OnUnfenced;
 use cache_core::scope::{AfterQueued, Cover, Writes};
 use cache_core::{Cache, Fenced};
 use sqlx::PgPool;
@@ -73,7 +74,8 @@ impl Keeper {
     async fn replace(&mut self) -> sqlx::Result<()> {
         let (anchor, origin) = anchor(&self.cache, &self.pool).await?;
         let subjects = self.fence.subjects().to_vec();
-        let writes = Writes { subjects, puts: Vec::new(), settled: self.settled.clone() };
+        let (puts, settled, on_unfenced) = (Vec::new(), self.settled.clone(), OnUnfenced::Reject);
+        let writes = Writes { subjects, puts, settled, on_unfenced };
         let fence = self.cache.fence(writes, origin).await.map_err(TxError::Unfenced)?;
         std::mem::replace(&mut self.fence, fence).lift();
         self.anchor = anchor;

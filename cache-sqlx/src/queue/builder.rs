@@ -134,7 +134,8 @@ fn enters(queue: &Arc<Shared>) -> Result<(), String> {
     let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
     live.retain(|known| known.strong_count() > 0);
     let is_same = |known: &Arc<Shared>| known.name == queue.name && known.journal.id() == queue.journal.id();
-    let other = live.iter().filter_map(Weak::upgrade).find(|known| is_same(known) && known.holds != queue.holds);
+    let other =
+        live.iter().filter_map(Weak::upgrade).find(|known| is_same(known) && known.holds != queue.holds);
     match other {
         Some(other) => Err(two_types(&queue.place(), &other.holds)),
         None => {

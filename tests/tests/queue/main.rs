@@ -390,7 +390,10 @@ async fn one_name_and_journal_hold_one_type() {
     let queue = house.begin(redis_journal(&name).await).await;
     flushed(&queue, push(&queue, 1, 1).await).await;
     let error = start().await.unwrap_err().to_string();
-    assert!(error.contains("`Change`") && error.contains("`String`") && error.contains("another name"), "{error}");
+    assert!(
+        error.contains("`Change`") && error.contains("`String`") && error.contains("another name"),
+        "{error}"
+    );
     house.pool.execute("ALTER TABLE rows RENAME TO gone").await.unwrap();
     push(&queue, 1, 2).await;
     drop(queue);
@@ -410,7 +413,9 @@ async fn one_name_and_journal_hold_one_type() {
         }
     };
     let texts = tokio::time::timeout(BOUND, texts).await.unwrap();
-    tokio::time::timeout(BOUND, texts.flushed(texts.push("text", &"Ada".to_owned()).await.unwrap())).await.unwrap();
+    tokio::time::timeout(BOUND, texts.flushed(texts.push("text", &"Ada".to_owned()).await.unwrap()))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -133,7 +133,7 @@ async fn a_fence_that_the_store_has_lost_is_set_again_and_what_was_stored_meanwh
     let bank = bank().await;
     let write = begun(&bank).await;
     until("nobody knows of the write", async || {
-        bank.spy.forget();
+        bank.spy.lose_everything();
         bank.is_cached(1).await
     })
     .await;
@@ -149,7 +149,7 @@ async fn a_fence_that_the_store_has_lost_is_set_again_and_what_was_stored_meanwh
 async fn a_read_after_the_end_is_fresh_though_the_fence_was_lost_just_before() {
     let bank = bank().await;
     let write = begun(&bank).await;
-    bank.spy.forget();
+    bank.spy.lose_everything();
     assert_eq!(bank.read(1, &AtomicUsize::new(0)).await, 100);
     set(&write, 1, 150).await;
     write.end().await.unwrap();

@@ -132,7 +132,7 @@ impl Spy {
     }
 
     /// Loses everything, fences and all.
-    pub(crate) fn forget(&self) {
+    pub(crate) fn lose_everything(&self) {
         self.store.lose_everything();
     }
 

@@ -17,7 +17,7 @@ const JOURNAL: JournalId = JournalId(5);
 
 static DRAFT: ReadSite =
     ReadSite { tags: &["drafts"], ..ReadSite::new(AT, TEMPLATE, "u64", Overrides::ttl(HOUR)) };
-static DRAFT_AS_TEXT: ReadSite = ReadSite::new(AT, TEMPLATE, "String", Overrides::ttl(HOUR));
+static OTHER_DRAFT: ReadSite = ReadSite::new(AT, TEMPLATE, "i64", Overrides::ttl(HOUR));
 static SAVE: QueueSite = QueueSite { at: AT, template: TEMPLATE, value: "u64" };
 static EDIT: WriteSite =
     WriteSite { at: AT, keys: &[TEMPLATE], tags: &[], coverage: Coverage::Within, on_unfenced: None };
@@ -207,22 +207,22 @@ async fn a_reader_of_another_type_waits_for_the_flush() {
     let reads = || {
         let a = a.clone();
         async move {
-            let load = || async { a.world.row.load(Ordering::SeqCst).to_string() };
-            private::read(&a.cache, &DRAFT_AS_TEXT, draft, |_| {}, load).await
+            let load = || async { a.world.row.load(Ordering::SeqCst).cast_signed() };
+            private::read(&a.cache, &OTHER_DRAFT, draft, |_| {}, load).await
         }
     };
-    assert_eq!(reads().await, "1");
+    assert_eq!(reads().await, 1);
     pend(&a, 1, 2).await;
     let waiting = tokio::spawn(reads());
     a.missed(2).await;
     tokio::time::advance(Duration::from_millis(20)).await;
     assert!(!waiting.is_finished());
     flush(&a, 1, 2).await;
-    assert_eq!(promptly(waiting).await.unwrap(), "2");
+    assert_eq!(promptly(waiting).await.unwrap(), 2);
     pend(&a, 2, 3).await;
     let waiting = tokio::spawn(reads());
     until_after(&world, || waiting.is_finished()).await;
-    assert_eq!(waiting.await.unwrap(), "2", "a flush that does not come is waited for as a load is");
+    assert_eq!(waiting.await.unwrap(), 2, "a flush that does not come is waited for as a load is");
 }
 
 /// Lets time pass until a condition is true.
