@@ -218,6 +218,11 @@ impl<V: Cacheable> Queue<V> {
         self.shared.reaches(position).await;
     }
 
+    /// Waits until everything that anybody has queued before is in the database: for a shutdown that leaves the journal empty.
+    pub async fn drain(&self) {
+        self.shared.drained().await;
+    }
+
     /// What the queue did, and how much waits.
     ///
     /// # Errors
