@@ -203,6 +203,7 @@ async fn asking_changes_nothing_for_the_connection_nor_for_late_writers() {
     let vault = vault_of(2).await;
     let (open, commit) = open_writer(&vault).await;
     let single = pool_of(1, &vault.options).await;
+    single.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.unwrap();
     let never = fence(&another_transaction(&open), 2);
     for _ in 0..3 {
         assert_eq!(finished(&single, &[fence(&open, 1), never.clone()]).await, [false, true]);
