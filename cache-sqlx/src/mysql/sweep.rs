@@ -76,35 +76,33 @@ impl Sweep {
     async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(PAUSE).await;
-            let Some((ids, look)) = self.next(self.clock.monotonic()) else { return };
-            if let Err(error) = self.remove(ids, look).await {
+            let Some(ids) = self.next() else { return };
+            if let Err(error) = self.remove(ids).await {
                 self.rest(&error);
             }
         }
     }
 
     /// What is to be done, or nothing, and then nobody does it.
-    fn next(&self, now: Duration) -> Option<(Vec<Outcome>, bool)> {
+    fn next(&self) -> Option<Vec<Outcome>> {
         let mut state = self.state();
         if state.ids.is_empty() || self.pool.is_closed() {
             state.is_running = false;
             return None;
         }
-        let look = state.looked_at.is_none_or(|at| now >= at + LOOK);
-        if look {
-            state.looked_at = Some(now);
-        }
-        Some((std::mem::take(&mut state.ids), look))
+        Some(std::mem::take(&mut state.ids))
     }
 
-    async fn remove(&self, mut ids: Vec<Outcome>, look: bool) -> sqlx::Result<()> {
+    async fn remove(&self, mut ids: Vec<Outcome>) -> sqlx::Result<()> {
         let Some(mut connection) = self.pool.try_acquire() else {
             self.state().ids.append(&mut ids);
             return Ok(());
         };
-        if look {
+        let now = self.clock.monotonic();
+        if self.state().looked_at.is_none_or(|at| now >= at + LOOK) {
             let old: Vec<Vec<u8>> = sqlx::query_scalar(OLD).fetch_all(&mut *connection).await?;
             ids.extend(old.iter().filter_map(|bytes| Outcome::from_bytes(bytes)));
+            self.state().looked_at = Some(now);
         }
         for batch in ids.chunks(BATCH) {
             if let Err(error) = sqlx::raw_sql(sql::removal(batch)).execute(&mut *connection).await {

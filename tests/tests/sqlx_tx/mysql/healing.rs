@@ -8,7 +8,7 @@ use cache_core::store::{Fence, Origin};
 use cache_core::subject::{Kind, WriterId};
 use cache_core::testkit::Rule;
 use cache_sqlx::{MySqlHealer, TxError};
-use cache_test_support::{FaultProxy, Snare};
+use cache_test_support::FaultProxy;
 
 use super::*;
 
@@ -119,9 +119,14 @@ async fn a_commit_whose_answer_is_lost_is_unknown_until_a_reader_finds_it_made()
     let far = vault.options.clone().host("127.0.0.1").port(proxy.address().port());
     let far = pool_of(1, &far).await;
     cache_sqlx::heal(&vault.cache, &vault.pool);
-    let tx = vault.change_through(&far, 150).await;
-    proxy.set_snare(Snare::AfterRequest(b"\x03COMMIT".to_vec()));
-    let error = tx.commit().await.unwrap_err();
+    vault.spy.marked.close();
+    let commit = tokio::spawn(vault.change_through(&far, 150).await.commit());
+    vault.spy.marked.arrival().await;
+    proxy.drop_replies();
+    vault.spy.marked.open();
+    until("it is committed", async || vault.balance(1).await == 150).await;
+    proxy.cut();
+    let error = commit.await.unwrap().unwrap_err();
     assert!(matches!(TxError::of(&error), Some(TxError::CommitUnknown(_))), "{error:?}");
     until("a reader heals the fence", async || vault.is_cached(1).await).await;
     assert_eq!(vault.read(1, &AtomicUsize::new(0)).await, 150);
