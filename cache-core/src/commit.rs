@@ -17,6 +17,7 @@ pub use self::outbox::Unleft;
 use crate::cache::Cache;
 use crate::error::WriteError;
 use crate::outbox::{Left, Row};
+use crate::policy::Outbox;
 use crate::scope::{Recording, Uncovered, Writes};
 use crate::store::Origin;
 
@@ -171,8 +172,12 @@ pub async fn run<T: OpenTransaction>(
     cache: Cache,
     recording: Recording,
 ) -> Result<(), CommitError<T::Error>> {
-    // Held to the end: what a bulk write has fenced for this transaction stays fenced as long.
-    let cover = recording.hold_cover().await;
+    // Held to the end: what a bulk write has fenced for this transaction stays fenced as long. A transaction that leaves a row in any
+    // case fences for itself, too.
+    let cover = match cache.0.settings.outbox {
+        Some(Outbox::Always) => None,
+        _ => recording.hold_cover().await,
+    };
     let writes = match recording.finish_under(cover.as_ref()) {
         Ok(writes) => writes,
         Err(uncovered) => return give_up(transaction, CommitError::Uncovered(uncovered)).await,
