@@ -7,9 +7,12 @@ use cache_core::journal::WriteBehind;
 use cache_core::site::QueueSite;
 use cache_core::store::BoxFuture;
 
-/// Writes in the order they came, each with its template and key.
+/// A write with its template and key.
+type Write<V> = (&'static str, String, V);
+
+/// Writes in the order they came.
 #[derive(Clone, Debug)]
-pub struct Queue<V>(Arc<Mutex<Vec<(&'static str, String, V)>>>, usize);
+pub struct Queue<V>(Arc<Mutex<Vec<Write<V>>>>, usize);
 
 /// The queue takes no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ impl<V: Clone> Queue<V> {
 
     /// What it was given.
     #[must_use]
-    pub fn writes(&self) -> Vec<(&'static str, String, V)> {
+    pub fn writes(&self) -> Vec<Write<V>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
