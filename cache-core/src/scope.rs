@@ -148,7 +148,7 @@ pub struct Recording {
     on_unfenced: OnUnfenced,
 }
 
-/// Rows of one bulk write that are marked one by one at most, unless the builder says otherwise: a few milliseconds of the store.
+/// Rows of one bulk write that are marked one by one at most, unless the builder says otherwise: one round trip of the store.
 pub(crate) const BULK_LIMIT: usize = 1_000;
 
 #[derive(Debug, Default)]

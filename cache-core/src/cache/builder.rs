@@ -92,8 +92,8 @@ impl Builder {
     }
 
     /// How many rows of a bulk write are marked one by one, 1,000 by default: a transaction that names more of them with one tag
-    /// (`bulk = "users"` in the attribute of the write) marks that tag in place of the rows. A thousand rows cost Redis some ten
-    /// milliseconds. Raise it where dropping everything under the tag costs the database more than that.
+    /// (`bulk = "users"` in the attribute of the write) marks that tag in place of the rows. A thousand are one round
+    /// trip. Raise it where loading everything under the tag again costs the database more than some round trips.
     pub fn bulk_limit(mut self, rows: usize) -> Self {
         self.settings.bulk_limit = rows;
         self
