@@ -108,12 +108,12 @@ impl App {
         tx.commit().await
     }
 
-    #[invalidates(key = "measured:<id>", begin = self.pool)]
+    #[invalidates(key = "counted:<id>", begin = self.pool)]
     pub(super) async fn invalidate(&self, tx: &mut PgTx<'_>, id: i64, value: i64) -> sqlx::Result<()> {
         sqlx::query(UPDATE).bind(id).bind(value).execute(tx).await.map(drop)
     }
 
-    #[writes_through(key = "measured:<return.id>", begin = self.pool)]
+    #[writes_through(key = "counted:<return.id>", begin = self.pool)]
     pub(super) async fn write_through(
         &self,
         tx: &mut PgTx<'_>,
@@ -134,7 +134,7 @@ impl App {
         Ok(Measured { id, value })
     }
 
-    #[cached(key = "measured:<id>", ttl = "1h")]
+    #[cached(key = "counted:<id>", ttl = "1h")]
     async fn find(&self, id: i64) -> sqlx::Result<Measured> {
         self.row(id).await
     }
