@@ -191,8 +191,9 @@ async fn marks_and_clears_in_a_stuck_slot_go_key_by_key_in_the_safe_order() {
     let trial = Trial::new(&store);
     let user = entry_on(&cluster, &trial, masters(&cluster)[0]);
     let tag = super::tag_on(&cluster, &trial, masters(&cluster)[0]);
-    // A tag has two keys, both of which are with the importing node after the mark: its clear is one script again.
-    for (subject, marked, cleared) in [(&user.subject, "clv", "lvc"), (&tag, "cg", "g")] {
+    // A mark asks at its end whether a queued write stands. A tag has two keys, both of which are with the importing node after the mark:
+    // its clear is one script again.
+    for (subject, marked, cleared) in [(&user.subject, "clvp", "lvc"), (&tag, "cg", "g")] {
         let slot = slot_of(&cluster, subject);
         let to = cluster.other_master(slot).unwrap();
         cluster.open_migration(slot, to).unwrap();
