@@ -131,12 +131,17 @@ impl Cache {
     }
 
     /// Shows queued writes to all readers of their subjects, until they are settled: for authors of queues. The journal must have them
-    /// first.
+    /// first. What came of each: after an error readers may or may not see it before it is flushed.
+    pub async fn pend(&self, writes: &[crate::store::PendRequest<'_>]) -> Vec<Result<(), StoreError>> {
+        self.0.pend(writes).await
+    }
+
+    /// Shows those again that are not shown any more: for authors of queues, before the database gets them.
     ///
     /// # Errors
     /// What the store says; then readers may or may not see them before they are flushed.
-    pub async fn pend(&self, writes: &[crate::store::PendRequest<'_>]) -> Result<(), StoreError> {
-        self.0.pend(writes).await
+    pub async fn pend_again(&self, writes: &[crate::store::PendRequest<'_>]) -> Result<(), StoreError> {
+        self.0.pend_again(writes).await
     }
 
     /// Takes back what is shown of these subjects, and what was stored of them: the database has all writes of a journal up to a

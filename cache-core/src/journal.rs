@@ -90,6 +90,21 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// after the other stand in that order. Dropped, the record may be appended or not.
     fn append<'a>(&'a self, key: &'a str, payload: Bytes) -> BoxFuture<'a, Result<Position, JournalError>>;
 
+    /// As [`append`](Self::append) for each key and payload, in any order; a journal that can makes all durable at once. Dropped, each
+    /// may be appended or not.
+    fn append_many<'a>(
+        &'a self,
+        records: &'a [(String, Bytes)],
+    ) -> BoxFuture<'a, Vec<Result<Position, JournalError>>> {
+        Box::pin(async move {
+            let mut positions = Vec::with_capacity(records.len());
+            for (key, payload) in records {
+                positions.push(self.append(key, payload.clone()).await);
+            }
+            positions
+        })
+    }
+
     /// Up to `limit` durable records behind a position, in order; all of them, before any later one.
     fn read(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>>;
 
@@ -115,6 +130,13 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
 impl<J: Journal + ?Sized> Journal for Arc<J> {
     fn append<'a>(&'a self, key: &'a str, payload: Bytes) -> BoxFuture<'a, Result<Position, JournalError>> {
         (**self).append(key, payload)
+    }
+
+    fn append_many<'a>(
+        &'a self,
+        records: &'a [(String, Bytes)],
+    ) -> BoxFuture<'a, Vec<Result<Position, JournalError>>> {
+        (**self).append_many(records)
     }
 
     fn read(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {

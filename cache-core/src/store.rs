@@ -396,6 +396,20 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         side_by_side(requests, |request| self.pend(*request))
     }
 
+    /// Whether each of these queued writes is shown: it, or a later one of its journal, by the dataset of this moment. A store that can
+    /// asks in one round trip, and takes the values for none of its business.
+    fn show_many<'a>(&'a self, requests: &'a [PendRequest<'a>]) -> Answers<'a, bool> {
+        side_by_side(requests, |request| {
+            let (journal, position) = (request.journal, request.position);
+            Box::pin(async move {
+                let shown = self.queued(&request.key.subject).await?;
+                Ok(shown.is_some_and(|shown| {
+                    shown.is_of_epoch && shown.journal == journal && shown.position >= position
+                }))
+            })
+        })
+    }
+
     /// As [`settle`](Self::settle) for each; a store that can sends all in one round trip.
     fn settle_many<'a>(
         &'a self,

@@ -50,12 +50,26 @@ pub(super) enum Shown<V> {
 }
 
 impl Core {
-    /// Shows queued writes to every reader.
-    pub(crate) async fn pend(&self, writes: &[PendRequest<'_>]) -> Result<(), StoreError> {
-        let Some(store) = self.store().filter(|_| !writes.is_empty()) else { return Ok(()) };
+    /// Shows queued writes to every reader; what came of each.
+    pub(crate) async fn pend(&self, writes: &[PendRequest<'_>]) -> Vec<Result<(), StoreError>> {
+        let Some(store) = self.store().filter(|_| !writes.is_empty()) else {
+            return writes.iter().map(|_| Ok(())).collect();
+        };
         crate::mode::written(writes.iter().map(|write| &write.key.subject));
-        let pending = async { store.pend_many(writes).await.into_iter().collect() };
-        within(self.settings.mark_deadline, pending).await
+        let (pending, deadline) = (async { Ok(store.pend_many(writes).await) }, self.settings.mark_deadline);
+        within(deadline, pending).await.unwrap_or_else(|error| {
+            let failed = || StoreError::new(error.kind(), format!("no answer within {deadline:?}"));
+            writes.iter().map(|_| Err(failed())).collect()
+        })
+    }
+
+    /// Shows again those that the store has lost.
+    pub(crate) async fn pend_again(&self, writes: &[PendRequest<'_>]) -> Result<(), StoreError> {
+        let Some(store) = self.store().filter(|_| !writes.is_empty()) else { return Ok(()) };
+        let looking = async { store.show_many(writes).await.into_iter().collect() };
+        let shown: Vec<bool> = within(self.settings.mark_deadline, looking).await?;
+        let lost = writes.iter().zip(shown).filter(|(_, is_shown)| !is_shown).map(|(write, _)| *write);
+        self.pend(&lost.collect::<Vec<_>>()).await.into_iter().collect()
     }
 
     /// Takes back what is shown of these subjects: the database has everything of this journal up to a position.

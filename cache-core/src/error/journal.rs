@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a journal could not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,11 +23,11 @@ pub enum JournalErrorKind {
 }
 
 /// A journal failed. Only what was acknowledged is promised to reach the database.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct JournalError {
     kind: JournalErrorKind,
     what: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl JournalError {
@@ -38,7 +39,7 @@ impl JournalError {
     /// The same with its cause.
     #[must_use]
     pub fn because(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { source: Some(source.into()), ..self }
+        Self { source: Some(Arc::from(source.into())), ..self }
     }
 
     /// What happened, for programs.

@@ -260,5 +260,6 @@ commands! {
         fill_many: FillMany(FillRequest<'a>) -> Filled;
         release_many: ReleaseMany((EntryKey, Token)) -> ();
         pend_many: PendMany(PendRequest<'a>) -> ();
+        show_many: Queued(PendRequest<'a>) -> bool;
     }
 }

@@ -115,6 +115,24 @@ async fn a_full_journal_refuses_until_some_is_applied() {
 }
 
 #[tokio::test]
+async fn of_many_at_once_those_are_appended_that_there_is_room_for() {
+    let redis = Redis::start().unwrap();
+    let journal = open(&redis, Costs::SinceSnapshot).await.unwrap().limit_records(250);
+    let record = |number: u32| (format!("user:{number}"), Bytes::from(number.to_string()));
+    let records: Vec<_> = (0..260).map(record).collect();
+    let answers = journal.append_many(&records).await;
+    let positions: Vec<_> = answers.iter().map_while(|answer| answer.as_ref().ok().copied()).collect();
+    assert!(positions.len() == 250 && positions.is_sorted());
+    for refused in &answers[250..] {
+        let error = refused.as_ref().unwrap_err();
+        assert_eq!(error.kind(), JournalErrorKind::Full);
+        assert!(error.to_string().contains("it holds 250 records"), "{error}");
+    }
+    let kept = behind(&journal, Position(0)).await;
+    assert_eq!(kept, (0..250).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn at_maxmemory_nothing_is_appended_and_nothing_acknowledged() {
     let redis = Redis::options().args(["--maxmemory-policy", "noeviction"]).start().unwrap();
     let journal = open(&redis, Costs::SinceSnapshot).await.unwrap();

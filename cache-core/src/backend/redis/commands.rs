@@ -10,13 +10,13 @@ use super::parts::{self, Sight, Stamp};
 use super::reply::{self, Answer, Gate, is_torn};
 use super::send::{Done, Job, Reach, all};
 use super::words::{keys, lifetime, on_part, read_generation, token_text, writers};
-use super::{script, torn};
+use super::{queued, script, torn};
 use crate::error::StoreError;
 use crate::store::{
-    Aside, ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked,
-    PendRequest, Put, Queued, SETTLED, Shard,
+    Aside, ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Put,
+    Shard,
 };
-use crate::subject::{EntryKey, Epoch, JournalId, Kind, Position, Subject, TagStamp, Token};
+use crate::subject::{EntryKey, Epoch, Kind, Subject, TagStamp, Token};
 use crate::time::StoreTime;
 
 /// In order: one answer for each of `tags`, from wherever it is.
@@ -72,53 +72,6 @@ pub(super) fn leased(
         ("queued", Some(write)) => Ok(Leased::Queued(reply::queued(write, now, server)?)),
         _ => Err(rejected("a script gave an answer that this version does not understand")),
     }
-}
-
-/// Shows a queued write.
-pub(super) fn pend_entry<'a>(request: &PendRequest<'a>) -> Job<'a> {
-    let (key, request) = (request.key, *request);
-    Job::idempotent(&key.subject, move |epoch| {
-        Step::script(&script::PEND, &keys(&key.subject, QUEUED), |cmd| show(cmd, request, epoch))
-    })
-}
-
-/// A queued write is in the database.
-pub(super) fn settle_entry(subject: &Subject, journal: JournalId, position: Position) -> Job<'_> {
-    Job::idempotent(subject, move |_| {
-        Step::script(&script::SETTLE, &keys(subject, QUEUED), |cmd| settled(cmd, journal, position))
-    })
-}
-
-/// The parts that a queued write concerns; where their slot is migrating, the first alone.
-pub(super) const QUEUED: [char; 4] = ['p', 'v', 'l', 'c'];
-
-/// What PEND is told.
-pub(super) fn show(cmd: &mut redis::Cmd, request: PendRequest<'_>, epoch: Epoch) {
-    let PendRequest { key, journal, position, payload } = request;
-    cmd.arg(journal.to_string()).arg(digits(position)).arg(key.field_text());
-    cmd.arg(&epoch.0.to_le_bytes()[..]).arg(&payload[..]);
-}
-
-/// What SETTLE is told.
-pub(super) fn settled(cmd: &mut redis::Cmd, journal: JournalId, position: Position) {
-    cmd.arg(journal.to_string()).arg(digits(position)).arg(lifetime(SETTLED));
-}
-
-/// The queued write that stands on a subject.
-pub(super) async fn queued(nodes: &Nodes, subject: &Subject) -> Result<Option<Queued>, StoreError> {
-    let shown = Job::idempotent(subject, |_| Step::script(&script::SHOWN, &keys(subject, ['p']), |_| {}));
-    let Some(Done { value, link, .. }) = nodes.run(&[shown], Reach::All).await?.pop() else {
-        return Err(unanswered());
-    };
-    match reply::gate(value, subject)? {
-        Gate::Open(Answer { now, value: Some(write), .. }) => reply::queued(write, now, link.epoch).map(Some),
-        _ => Ok(None),
-    }
-}
-
-/// As many digits for each, so that texts order as positions do.
-fn digits(position: Position) -> String {
-    format!("{:032x}", position.0)
 }
 
 /// FILL without its tags.
@@ -229,7 +182,7 @@ pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<L
             let _ = release(nodes, key, token).await;
         }
         if !migrating.is_empty() {
-            if let Some(queued) = queued(nodes, &key.subject).await? {
+            if let Some(queued) = queued::queued(nodes, &key.subject).await? {
                 return Ok(Leased::Queued(queued));
             }
             fences.extend(torn::fences(nodes, request, &migrating).await?);

@@ -24,6 +24,8 @@ use crate::time::{Clock, StoreTime, SystemClock};
 
 /// How soon a record that another process appended is looked for.
 const LOOK: Duration = Duration::from_millis(50);
+/// Records of one command at most.
+const AT_ONCE: usize = 100;
 /// Records waiting for the database, unless told otherwise.
 const MOST: u64 = 10_000_000;
 
@@ -191,11 +193,18 @@ fn answered(Done { value, .. }: Done) -> Result<Value, JournalError> {
 }
 
 impl RedisJournal {
-    async fn add(&self, record: &str, payload: &Bytes) -> Result<Position, JournalError> {
+    /// Appends what there is room for, in one step.
+    async fn add(
+        &self,
+        records: &[(&str, &Bytes)],
+    ) -> Result<Vec<Result<Position, JournalError>>, JournalError> {
         let (id, limit, at) = (self.id.to_string(), self.limit, self.clock.wall().0);
         let append = Job::new(&self.stream, |_| {
             Step::script(&script::APPEND, &keys(&self.stream, ['q', 'i']), |cmd| {
-                cmd.arg(&id).arg(limit).arg(record).arg(&payload[..]).arg(at);
+                cmd.arg(&id).arg(limit).arg(at);
+                for (key, payload) in records {
+                    cmd.arg(key).arg(&payload[..]);
+                }
             })
         });
         let done = self.store.nodes.run(&[append], Reach::All).await.map_err(|error| match error.kind() {
@@ -205,24 +214,28 @@ impl RedisJournal {
         let Value::Array(parts) = answered(done.into_iter().next().ok_or_else(strange)?)? else {
             return Err(strange());
         };
-        let position = match (parts.first().and_then(text), parts.get(1).and_then(text)) {
-            (Some("appended"), Some(position)) => position_of(position).ok_or_else(strange)?,
-            (Some("full"), Some(records)) => {
-                let what = format!(
-                    "{} is full: it holds {records} records that wait for the database",
-                    self.describe()
-                );
-                return Err(JournalError::new(JournalErrorKind::Full, what));
-            }
+        let (held, appended) = match (parts.first().and_then(text), parts.get(1).and_then(text)) {
+            (Some("appended"), Some(held)) => (held, &parts[2..]),
             (Some("other"), _) => return Err(self.lost()),
             _ => return Err(strange()),
         };
-        self.last.send_if_modified(|last| {
-            let grows = position > *last;
-            *last = position.max(*last);
-            grows
+        let position = |part: &Value| text(part).and_then(position_of).ok_or_else(strange);
+        let mut positions: Vec<_> =
+            appended.iter().map(|part| position(part).map(Ok)).collect::<Result<_, _>>()?;
+        if let Some(Ok(position)) = positions.last() {
+            self.last.send_if_modified(|last| {
+                let grows = position > last;
+                *last = (*position).max(*last);
+                grows
+            });
+        }
+        let room = held.parse::<u64>().map_err(|_| strange())? + positions.len() as u64;
+        positions.resize_with(records.len(), || {
+            let what =
+                format!("{} is full: it holds {room} records that wait for the database", self.describe());
+            Err(JournalError::new(JournalErrorKind::Full, what))
         });
-        Ok(position)
+        Ok(positions)
     }
 
     async fn range(&self, after: Position, limit: usize) -> Result<Vec<Record>, JournalError> {
@@ -281,7 +294,24 @@ fn record(value: Value) -> Option<Record> {
 
 impl Journal for RedisJournal {
     fn append<'a>(&'a self, key: &'a str, payload: Bytes) -> BoxFuture<'a, Result<Position, JournalError>> {
-        Box::pin(async move { self.add(key, &payload).await })
+        Box::pin(async move { self.add(&[(key, &payload)]).await?.pop().ok_or_else(strange)? })
+    }
+
+    fn append_many<'a>(
+        &'a self,
+        records: &'a [(String, Bytes)],
+    ) -> BoxFuture<'a, Vec<Result<Position, JournalError>>> {
+        Box::pin(async move {
+            let mut positions = Vec::with_capacity(records.len());
+            for part in records.chunks(AT_ONCE) {
+                let part: Vec<_> = part.iter().map(|(key, payload)| (key.as_str(), payload)).collect();
+                match self.add(&part).await {
+                    Ok(appended) => positions.extend(appended),
+                    Err(error) => positions.extend(part.iter().map(|_| Err(error.clone()))),
+                }
+            }
+            positions
+        })
     }
 
     fn read(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {

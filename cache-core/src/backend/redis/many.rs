@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::commands::{
-    fill_entry, generations, lease_entry, lease_tag, leased, pend_entry, read_entry, release_entry,
-    settle_entry, unanswered,
+    fill_entry, generations, lease_entry, lease_tag, leased, read_entry, release_entry, unanswered,
 };
 use super::nodes::Nodes;
 use super::parts::{Sight, Stamp};
@@ -14,13 +13,13 @@ use super::reply::{self, Gate, is_torn};
 use super::send::{Done, Job, Reach};
 use super::torn;
 use crate::error::StoreError;
-use crate::store::{Fence, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased, PendRequest};
-use crate::subject::{EntryKey, JournalId, Position, Subject, TagStamp, Token};
+use crate::store::{Fence, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased};
+use crate::subject::{EntryKey, Subject, TagStamp, Token};
 
-type Each<T> = Vec<Result<T, StoreError>>;
+pub(super) type Each<T> = Vec<Result<T, StoreError>>;
 
 /// The same failure for each of so many entries.
-fn of_all<T>(error: &StoreError, entries: usize) -> Each<T> {
+pub(super) fn of_all<T>(error: &StoreError, entries: usize) -> Each<T> {
     (0..entries).map(|_| Err(again(error))).collect()
 }
 
@@ -244,7 +243,7 @@ async fn torn_lease(
     request: &LeaseRequest<'_>,
     mut verdict: Verdict<'_>,
 ) -> Result<Leased, StoreError> {
-    if let Some(queued) = super::commands::queued(nodes, &request.key.subject).await? {
+    if let Some(queued) = super::queued::queued(nodes, &request.key.subject).await? {
         return Ok(Leased::Queued(queued));
     }
     verdict.fences.extend(torn::fences(nodes, request, &verdict.migrating).await?);
@@ -309,41 +308,4 @@ pub(super) async fn release(nodes: &Nodes, leases: &[(EntryKey, Token)]) -> Each
         Ok(done) => done.iter().map(|done| reply::number(&done.value).map(drop)).collect(),
         Err(error) => of_all(&error, leases.len()),
     }
-}
-
-pub(super) async fn pend(nodes: &Nodes, requests: &[PendRequest<'_>]) -> Each<()> {
-    let jobs: Vec<_> = requests.iter().map(pend_entry).collect();
-    let done = match nodes.run(&jobs, Reach::Any).await {
-        Ok(done) => done,
-        Err(error) => return of_all(&error, requests.len()),
-    };
-    let mut answers = Vec::with_capacity(requests.len());
-    for (done, request) in done.iter().zip(requests) {
-        answers.push(match is_torn(&done.value) {
-            true => torn::pend(nodes, *request).await,
-            false => reply::number(&done.value).map(drop),
-        });
-    }
-    answers
-}
-
-pub(super) async fn settle(
-    nodes: &Nodes,
-    subjects: &[Subject],
-    journal: JournalId,
-    position: Position,
-) -> Each<()> {
-    let jobs: Vec<_> = subjects.iter().map(|subject| settle_entry(subject, journal, position)).collect();
-    let done = match nodes.run(&jobs, Reach::Any).await {
-        Ok(done) => done,
-        Err(error) => return of_all(&error, subjects.len()),
-    };
-    let mut answers = Vec::with_capacity(subjects.len());
-    for (done, subject) in done.iter().zip(subjects) {
-        answers.push(match is_torn(&done.value) {
-            true => torn::settle(nodes, subject, journal, position).await,
-            false => reply::number(&done.value).map(drop),
-        });
-    }
-    answers
 }

@@ -33,6 +33,7 @@ mod node;
 mod nodes;
 mod open;
 mod parts;
+mod queued;
 mod reply;
 mod script;
 mod send;
@@ -166,7 +167,7 @@ impl Store for RedisStore {
     }
 
     fn pend<'a>(&'a self, request: PendRequest<'a>) -> StoreResult<'a, ()> {
-        Box::pin(async move { one(many::pend(&self.inner.nodes, &[request]).await) })
+        Box::pin(async move { one(queued::pend(&self.inner.nodes, &[request]).await) })
     }
 
     fn settle<'a>(
@@ -176,15 +177,19 @@ impl Store for RedisStore {
         position: Position,
     ) -> StoreResult<'a, ()> {
         let subjects = std::slice::from_ref(subject);
-        Box::pin(async move { one(many::settle(&self.inner.nodes, subjects, journal, position).await) })
+        Box::pin(async move { one(queued::settle(&self.inner.nodes, subjects, journal, position).await) })
     }
 
     fn queued<'a>(&'a self, subject: &'a Subject) -> StoreResult<'a, Option<Queued>> {
-        Box::pin(commands::queued(&self.inner.nodes, subject))
+        Box::pin(queued::queued(&self.inner.nodes, subject))
     }
 
     fn pend_many<'a>(&'a self, requests: &'a [PendRequest<'a>]) -> Answers<'a, ()> {
-        Box::pin(many::pend(&self.inner.nodes, requests))
+        Box::pin(queued::pend(&self.inner.nodes, requests))
+    }
+
+    fn show_many<'a>(&'a self, requests: &'a [PendRequest<'a>]) -> Answers<'a, bool> {
+        Box::pin(queued::show(&self.inner.nodes, requests))
     }
 
     fn settle_many<'a>(
@@ -193,7 +198,7 @@ impl Store for RedisStore {
         journal: JournalId,
         position: Position,
     ) -> Answers<'a, ()> {
-        Box::pin(many::settle(&self.inner.nodes, subjects, journal, position))
+        Box::pin(queued::settle(&self.inner.nodes, subjects, journal, position))
     }
 
     fn aside<'a>(&'a self, key: &'a EntryKey) -> StoreResult<'a, Option<Aside>> {

@@ -79,6 +79,11 @@ impl Nodes {
         self.dialer.used()
     }
 
+    /// Whether one script may be about several subjects: on one server, where no slot moves away under it.
+    pub(super) fn takes_many_keys(&self) -> bool {
+        matches!(self.servers, Servers::One(_))
+    }
+
     /// The connection of this moment to the server that has a subject.
     pub(super) fn link(&self, subject: &Subject) -> Result<Arc<Link>, StoreError> {
         match &self.servers {

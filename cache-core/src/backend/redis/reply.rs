@@ -59,6 +59,14 @@ pub(super) fn number(reply: &Value) -> Result<u64, StoreError> {
     }
 }
 
+/// So many numbers.
+pub(super) fn numbers(reply: &Value, count: usize) -> Result<Vec<u64>, StoreError> {
+    match reply {
+        Value::Array(replies) if replies.len() == count => replies.iter().map(number).collect(),
+        _ => Err(strange(reply)),
+    }
+}
+
 /// What MARK answered: the clock, and whether a queued write stands.
 pub(super) fn marked(reply: &Value) -> Result<(StoreTime, bool), StoreError> {
     match reply {

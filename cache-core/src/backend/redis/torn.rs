@@ -17,9 +17,9 @@
 //! * PEND: the queued write, the leases, the entries. With it there, no lease is granted. SETTLE: the leases, the entries, the queued
 //!   write; so nothing that was leased while it stood is left when it goes.
 
-use super::commands::{queued, settled, show};
 use super::link::Step;
 use super::nodes::Nodes;
+use super::queued::{pend_in, queued, settle_in};
 use super::reply::{self, Gate};
 use super::script;
 use super::send::{Done, Job, Reach, WhenLost};
@@ -110,9 +110,7 @@ pub(super) async fn pend(nodes: &Nodes, request: PendRequest<'_>) -> Result<(), 
     let subject = &request.key.subject;
     let one = [subject];
     let shown = step(nodes, &one, Reach::Any, WhenLost::Again, |subject| {
-        Some(Box::new(move |epoch| {
-            Step::script(&script::PEND, &[key(subject, 'p')], |cmd| show(cmd, request, epoch))
-        }))
+        Some(Box::new(move |epoch| pend_in(&[key(subject, 'p')], &[request], epoch)))
     });
     acknowledged(&shown.await?)?;
     drop_entity(nodes, &one, Reach::Any).await
@@ -128,9 +126,7 @@ pub(super) async fn settle(
     drop_entity(nodes, &[subject], Reach::Any).await?;
     let one = [subject];
     let gone = step(nodes, &one, Reach::Any, WhenLost::Again, |subject| {
-        Some(Box::new(move |_| {
-            Step::script(&script::SETTLE, &[key(subject, 'p')], |cmd| settled(cmd, journal, position))
-        }))
+        Some(Box::new(move |_| settle_in(&[key(subject, 'p')], 1, journal, position)))
     });
     acknowledged(&gone.await?)
 }

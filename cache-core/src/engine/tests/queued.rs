@@ -57,7 +57,7 @@ async fn pend(instance: &Instance, position: u128, value: u64) {
     let payload = Bytes::from(payload);
     let key = EntryKey { subject: subject(instance), field: kind::<u64>(TEMPLATE) };
     let write = PendRequest { key: &key, journal: JOURNAL, position: Position(position), payload: &payload };
-    instance.cache.pend(&[write]).await.unwrap();
+    instance.cache.pend(&[write]).await.remove(0).unwrap();
 }
 
 async fn settle(instance: &Instance, position: u128) {

@@ -162,6 +162,7 @@ facts! {
         a_settle_leaves_what_it_is_not_about,
         a_mark_tells_where_queued_writes_stand,
         no_put_over_a_queued_write,
+        many_are_told_whether_they_are_shown,
     }
     many {
         nothing_is_answered_to_nothing,

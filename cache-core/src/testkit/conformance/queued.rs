@@ -206,3 +206,43 @@ pub async fn no_put_over_a_queued_write(trial: &Trial<'_>) {
         assert_eq!(trial.blob(key).await, None, "{key:?}");
     }
 }
+
+/// So that a flush need not show everything again, only what was lost.
+pub async fn many_are_told_whether_they_are_shown(trial: &Trial<'_>) {
+    let [none, this, later, settled, others] =
+        ["user:1", "user:2", "user:3", "user:4", "user:5"].map(|key| trial.entry(key));
+    if !pend(trial, &this, (JOURNAL, 5), "new").await {
+        return;
+    }
+    pend(trial, &later, (JOURNAL, 6), "newer").await;
+    pend(trial, &settled, (JOURNAL, 5), "new").await;
+    settle(trial, &settled.subject, (JOURNAL, 5)).await;
+    pend(trial, &others, (OTHER, 5), "new").await;
+    let payload = Bytes::from_static(b"new");
+    let request = |key, position| PendRequest {
+        key,
+        journal: JOURNAL,
+        position: Position(position),
+        payload: &payload,
+    };
+    let keys = [&none, &this, &this, &later, &settled, &others];
+    let requests: Vec<_> =
+        keys.into_iter().zip([5, 5, 0x10, 5, 5, 5]).map(|(key, at)| request(key, at)).collect();
+    let shown: Vec<_> = trial
+        .store
+        .show_many(&requests)
+        .await
+        .into_iter()
+        .map(|shown| shown.expect("it is answered"))
+        .collect();
+    assert_eq!(shown, [false, true, false, true, false, false]);
+    // And many are shown, and settled, in one go, whatever stands there.
+    let answers = trial.store.pend_many(&requests[..3]).await;
+    assert!(answers.len() == 3 && answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(value(trial, &none).await.as_deref(), Some("new"));
+    let subjects = [&none, &this, &later].map(|key| key.subject.clone());
+    let answers = trial.store.settle_many(&subjects, JOURNAL, Position(5)).await;
+    assert!(answers.len() == 3 && answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(value(trial, &none).await, None);
+    assert!(value(trial, &this).await.is_some() && value(trial, &later).await.is_some(), "later ones stand");
+}
