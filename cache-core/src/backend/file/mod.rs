@@ -164,6 +164,27 @@ impl FileJournal {
     }
 }
 
+impl FileJournal {
+    /// Gives a record to the thread.
+    fn hand_in(&self, key: &str, payload: Bytes) -> Result<Answered, JournalError> {
+        let length = segment::body_length(key, &payload);
+        if length > segment::LONGEST {
+            let what = format!(
+                "a write of {length} bytes is too long for a journal, which takes {}",
+                segment::LONGEST
+            );
+            return Err(JournalError::new(JournalErrorKind::Failed, what));
+        }
+        let (answer, answered) = oneshot::channel();
+        let append = Append { key: key.to_owned(), payload, answer };
+        self.appends.as_ref().ok_or_else(gone)?.send(append).map_err(|_| gone())?;
+        Ok(answered)
+    }
+}
+
+/// Hears where a record stands.
+type Answered = oneshot::Receiver<Result<Position, JournalError>>;
+
 fn gone() -> JournalError {
     JournalError::new(JournalErrorKind::Unknown, "the thread of a journal ended; open it again")
 }
@@ -174,32 +195,46 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 impl Journal for FileJournal {
     fn append<'a>(&'a self, key: &'a str, payload: Bytes) -> BoxFuture<'a, Result<Position, JournalError>> {
+        let answered = self.hand_in(key, payload);
+        Box::pin(async move { answered?.await.map_err(|_| gone())? })
+    }
+
+    fn append_many<'a>(
+        &'a self,
+        records: &'a [(String, Bytes)],
+    ) -> BoxFuture<'a, Vec<Result<Position, JournalError>>> {
+        // All are there before the thread has synced the first.
+        let handed_in: Vec<_> =
+            records.iter().map(|(key, payload)| self.hand_in(key, payload.clone())).collect();
         Box::pin(async move {
-            let length = segment::body_length(key, &payload);
-            if length > segment::LONGEST {
-                let what = format!(
-                    "a write of {length} bytes is too long for a journal, which takes {}",
-                    segment::LONGEST
-                );
-                return Err(JournalError::new(JournalErrorKind::Failed, what));
+            let mut positions = Vec::with_capacity(handed_in.len());
+            for answered in handed_in {
+                positions.push(match answered {
+                    Ok(answered) => answered.await.unwrap_or_else(|_| Err(gone())),
+                    Err(error) => Err(error),
+                });
             }
-            let (answer, answered) = oneshot::channel();
-            let append = Append { key: key.to_owned(), payload, answer };
-            let appends = self.appends.as_ref().ok_or_else(gone)?;
-            appends.send(append).map_err(|_| gone())?;
-            answered.await.map_err(|_| gone())?
+            positions
         })
     }
 
     fn read(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
-        let shared = self.shared.clone();
-        Box::pin(async move { blocking(move || read(&shared, sequence(after), limit)).await? })
+        let (shared, after) = (self.shared.clone(), sequence(after));
+        Box::pin(async move {
+            match shared.tail(after.saturating_add(1), limit) {
+                Some(records) => Ok(records),
+                None => blocking(move || read(&shared, after, limit)).await?,
+            }
+        })
     }
 
     fn trim(&self, applied: Position) -> BoxFuture<'_, Result<(), JournalError>> {
         let over = self.shared.trim(sequence(applied));
         let shared = self.shared.clone();
         Box::pin(async move {
+            if over.is_empty() {
+                return Ok(());
+            }
             let deleted = blocking(move || folder::delete(&shared.folder, &over)).await?;
             deleted.map_err(|error| {
                 let what =

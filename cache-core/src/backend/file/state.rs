@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::segment::HEADER;
 use crate::error::{JournalError, JournalErrorKind};
-use crate::journal::{Depth, JournalId};
+use crate::journal::{Depth, JournalId, Record};
 
 /// How much a journal takes.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,17 @@ struct State {
     trimmed: u64,
     synced_at: Duration,
     cursor: Option<Cursor>,
+    /// The last records without a gap: who follows closely need not read them from the disk.
+    tail: VecDeque<Record>,
+    /// Bytes of these.
+    tail_bytes: usize,
+}
+
+/// The last records are kept in memory up to this, however many wait.
+const TAIL_BYTES: usize = 1 << 20;
+
+fn size(record: &Record) -> usize {
+    size_of::<Record>() + record.key.len() + record.payload.len()
 }
 
 impl Shared {
@@ -70,7 +81,16 @@ impl Shared {
     ) -> Self {
         let trimmed = segments.front().map_or(0, |segment| segment.first - 1);
         let synced = next - 1;
-        let state = State { segments, next, synced, trimmed, synced_at: Duration::ZERO, cursor: None };
+        let state = State {
+            segments,
+            next,
+            synced,
+            trimmed,
+            synced_at: Duration::ZERO,
+            cursor: None,
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+        };
         Self { folder, id, limits, state: Mutex::new(state), last: watch::Sender::new(next - 1) }
     }
 
@@ -102,12 +122,31 @@ impl Shared {
     }
 
     /// Records were appended.
-    pub(super) fn grew(&self, records: u64, bytes: u64) {
+    pub(super) fn grew(&self, records: Vec<Record>, bytes: u64) {
         let mut state = self.state();
-        state.next += records;
+        state.next += records.len() as u64;
         if let Some(segment) = state.segments.back_mut() {
             segment.bytes += bytes;
         }
+        state.tail_bytes += records.iter().map(size).sum::<usize>();
+        state.tail.extend(records);
+        while state.tail_bytes > TAIL_BYTES
+            && let Some(record) = state.tail.pop_front()
+        {
+            state.tail_bytes -= size(&record);
+        }
+    }
+
+    /// Up to `limit` records from this one on that may be read, where the first of them is still in memory, or none is there.
+    pub(super) fn tail(&self, wanted: u64, limit: usize) -> Option<Vec<Record>> {
+        let state = self.state();
+        if wanted > state.synced {
+            return Some(Vec::new());
+        }
+        let first = state.next - state.tail.len() as u64;
+        let skipped = usize::try_from(wanted.checked_sub(first)?).ok()?;
+        let readable = usize::try_from(state.synced + 1 - wanted).unwrap_or(usize::MAX);
+        Some(state.tail.iter().skip(skipped).take(limit.min(readable)).cloned().collect())
     }
 
     /// A file was begun.
@@ -153,6 +192,11 @@ impl Shared {
         let mut state = self.state();
         state.trimmed = state.trimmed.max(applied.min(state.next - 1));
         let trimmed = state.trimmed;
+        while state.next - state.tail.len() as u64 <= trimmed
+            && let Some(record) = state.tail.pop_front()
+        {
+            state.tail_bytes -= size(&record);
+        }
         let mut over = Vec::new();
         while state.segments.get(1).is_some_and(|following| following.first <= trimmed + 1) {
             over.extend(state.segments.pop_front());

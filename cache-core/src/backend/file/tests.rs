@@ -164,7 +164,9 @@ async fn damage_before_whole_records_is_an_error_that_touches_nothing() {
 #[tokio::test]
 async fn damage_in_an_earlier_file_is_told_when_it_is_read() {
     let folder = TempDir::new().unwrap();
-    let journal = filled(&folder, 20).await;
+    filled(&folder, 20).await.close().await;
+    // What it has appended itself it need not read.
+    let journal = FileJournal::open(folder.path()).await.unwrap();
     let file = &files(&folder)[1];
     let mut bytes = fs::read(file).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
@@ -180,6 +182,35 @@ async fn damage_in_an_earlier_file_is_told_when_it_is_read() {
         JournalErrorKind::Damaged,
         "all of it"
     );
+}
+
+#[tokio::test]
+async fn who_follows_closely_reads_from_memory_and_who_does_not_from_the_disk() {
+    let folder = TempDir::new().unwrap();
+    let journal = FileJournal::open(folder.path()).await.unwrap();
+    let long = "x".repeat(100_000);
+    for number in 1..=30 {
+        append(&journal, &format!("user:{number}"), &long).await.unwrap();
+    }
+    let numbers = async |after, limit| {
+        let records = journal.read(Position(after), limit).await.unwrap();
+        records.iter().map(|record| record.position.0).collect::<Vec<_>>()
+    };
+    let file = files(&folder).pop().unwrap();
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, &bytes[..HEADER as usize]).unwrap();
+    assert_eq!(numbers(25, 3).await, [26, 27, 28], "the last megabyte is in memory");
+    assert_eq!(numbers(29, 3).await, [30]);
+    assert_eq!(numbers(30, 3).await, [0; 0]);
+    assert_eq!(
+        journal.read(Position(0), 3).await.unwrap_err().kind(),
+        JournalErrorKind::Damaged,
+        "no more than that"
+    );
+    fs::write(&file, &bytes).unwrap();
+    assert_eq!(numbers(0, 100).await, (1..=30).collect::<Vec<_>>());
+    journal.trim(Position(27)).await.unwrap();
+    assert_eq!(numbers(27, 100).await, [28, 29, 30], "what is trimmed is not counted as kept");
 }
 
 #[tokio::test]

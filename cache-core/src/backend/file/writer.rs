@@ -13,7 +13,7 @@ use super::segment::{self, HEADER};
 use super::state::Shared;
 use super::{Fsync, folder};
 use crate::error::{JournalError, JournalErrorKind};
-use crate::journal::Position;
+use crate::journal::{Position, Record};
 use crate::time::Clock;
 
 /// What goes into one write at most; more waits for the next.
@@ -131,7 +131,7 @@ impl Writer {
         let at = self.clock.wall();
         let (id, first) = (self.shared.id, self.shared.next());
         let mut bytes = Vec::new();
-        let mut taken = Vec::new();
+        let (mut taken, mut records) = (Vec::new(), Vec::new());
         for append in batch {
             let length = segment::body_length(&append.key, &append.payload) as u64;
             match self.shared.room(taken.len() as u64, bytes.len() as u64 + length) {
@@ -139,6 +139,8 @@ impl Writer {
                     let sequence = first + taken.len() as u64;
                     segment::encode(&mut bytes, id, sequence, at, &append.key, &append.payload);
                     taken.push(append.answer);
+                    let position = Position(sequence.into());
+                    records.push(Record { position, at, key: append.key, payload: append.payload });
                 }
                 Err(full) => drop(append.answer.send(Err(full))),
             }
@@ -178,7 +180,7 @@ impl Writer {
             }
             self.is_dirty = false;
         }
-        self.shared.grew(taken.len() as u64, bytes.len() as u64);
+        self.shared.grew(records, bytes.len() as u64);
         if !self.is_dirty {
             self.shared.synced(self.clock.monotonic());
         }
