@@ -11,6 +11,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use super::flusher::Flusher;
+use super::push::Pushes;
 use super::stats::Counters;
 use super::step::{AT_ONCE, Place, Trouble};
 use super::{Flush, Queue, Shared, Task, payload};
@@ -79,6 +80,7 @@ impl QueueBuilder {
             counters: Counters::default(),
             wanted,
             applied,
+            pushes: Pushes::default(),
         });
         enters(&shared).map_err(|mistake| BuildError::new(vec![mistake]))?;
         let known = shared.place().known().await.map_err(|mistake| BuildError::new(vec![mistake]))?;
@@ -113,7 +115,7 @@ impl Shared {
             && let Some(record) = records.last()
         {
             last = record.position;
-            if let Err(Trouble::Away(why) | Trouble::Poison { reason: why, .. }) = place.pend(&records).await
+            if let Err(Trouble::Away(why) | Trouble::Poison { reason: why, .. }) = place.stand(&records).await
             {
                 // What was acknowledged stands in the store, unless that lost it; the flush shows it again.
                 tracing::warn!(queue = self.name, why, "what waits could not be shown again at start");

@@ -62,8 +62,9 @@ impl<V: Cacheable> Queue<V> {
         .await
         .map_err(failed)?;
         let Some((key, payload)) = found else { return Ok(false) };
+        let applied = *self.shared.applied.borrow();
         let position = self.shared.journal.append(&key, payload.into()).await?;
-        self.shared.queued(position);
+        self.shared.is_new(position, applied)?;
         transaction.commit().await.map_err(failed)?;
         Ok(true)
     }

@@ -31,6 +31,10 @@ impl QueueError {
         Self { kind: QueueErrorKind::NotQueued, source: source.into() }
     }
 
+    pub(super) fn unknown(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { kind: QueueErrorKind::Unknown, source: source.into() }
+    }
+
     pub(super) fn unshown(source: StoreError) -> Self {
         Self { kind: QueueErrorKind::Unshown, source: source.into() }
     }

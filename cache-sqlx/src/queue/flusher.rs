@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use cache_core::Cacheable;
 use cache_core::journal::Position;
-use cache_core::subject::Subject;
 use tokio::sync::watch;
 
-use super::step::{Place, Step, Trouble};
+use super::step::{Owed, Place, Step, Trouble};
 use super::{Flush, Shared};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -25,6 +24,8 @@ pub(super) struct Flusher<F> {
     pub(super) size: usize,
     pub(super) refused: u32,
     pub(super) pause: Duration,
+    /// What this one has applied and not settled yet.
+    pub(super) owed: Owed,
 }
 
 impl<F> Flusher<F> {
@@ -47,13 +48,19 @@ impl<F> Flusher<F> {
     {
         let shared = self.shared.clone();
         let place = shared.place();
-        match place.flush(&self.flush, self.size).await {
+        let outcome = place.flush(&self.flush, self.size, &self.owed).await;
+        if !matches!(outcome, Ok(Step::Applied { .. })) {
+            // What the flush before has applied is settled together with the next, if there is one.
+            self.settles(&place).await;
+        }
+        match outcome {
             Ok(Step::Applied { records, writes, last, subjects }) => {
                 shared.counters.applied(records, writes);
                 self.went_well();
-                self.settles(&place, &subjects, last).await;
-                self.trims(last).await;
+                let before = std::mem::replace(&mut self.owed, Owed { subjects, applied: last });
+                self.trims(before.applied).await;
                 if records < self.size {
+                    self.settles(&place).await;
                     self.gathers(last).await;
                 }
             }
@@ -79,8 +86,8 @@ impl<F> Flusher<F> {
                     Ok(Step::Applied { last, subjects, .. }) => {
                         shared.counters.dead.add();
                         self.went_well();
-                        self.settles(&place, &subjects, last).await;
-                        self.trims(last).await;
+                        self.owed = Owed { subjects, applied: last };
+                        self.settles(&place).await;
                     }
                     Ok(_) => {}
                     Err(Trouble::Away(why) | Trouble::Poison { reason: why, .. }) => self.rests(&why).await,
@@ -94,13 +101,18 @@ impl<F> Flusher<F> {
     }
 
     /// Tells the store what the database has, until it has heard. Nothing is trimmed before, so that whoever takes over can.
-    async fn settles(&mut self, place: &Place<'_>, subjects: &[Subject], applied: Position) {
+    async fn settles(&mut self, place: &Place<'_>) {
+        if self.owed.subjects.is_empty() && *self.shared.applied.borrow() >= self.owed.applied {
+            return;
+        }
         while let Err(Trouble::Away(why) | Trouble::Poison { reason: why, .. }) =
-            place.settle(subjects, applied).await
+            place.settle(&self.owed.subjects, self.owed.applied).await
         {
             self.rests(&why).await;
         }
         self.pause = FIRST_PAUSE;
+        self.owed.subjects.clear();
+        self.trims(self.owed.applied).await;
     }
 
     fn went_well(&mut self) {
@@ -110,7 +122,11 @@ impl<F> Flusher<F> {
     }
 
     async fn trims(&self, applied: Position) {
-        self.shared.applied.send_replace(applied);
+        self.shared.applied.send_if_modified(|last| {
+            let is_later = applied > *last;
+            *last = applied.max(*last);
+            is_later
+        });
         if let Err(error) = self.shared.journal.trim(applied).await {
             // The next flush trims further.
             tracing::warn!(%error, queue = %self.shared.name, "what is applied could not be trimmed");
@@ -148,6 +164,6 @@ impl<F> Flusher<F> {
 impl<F> Flusher<F> {
     pub(super) fn new(shared: Arc<Shared>, flush: F, ends: watch::Receiver<bool>) -> Self {
         let size = shared.batch;
-        Self { shared, flush, ends, size, refused: 0, pause: FIRST_PAUSE }
+        Self { shared, flush, ends, size, refused: 0, pause: FIRST_PAUSE, owed: Owed::default() }
     }
 }

@@ -7,6 +7,7 @@ mod dead;
 mod error;
 mod flusher;
 mod payload;
+mod push;
 mod stats;
 mod step;
 
@@ -18,11 +19,9 @@ use std::time::Duration;
 
 pub(crate) use applied::registers;
 pub use builder::QueueBuilder;
-use bytes::Bytes;
 use cache_core::journal::{self, Drains, Journal, Position, WriteBehind};
 use cache_core::site::QueueSite;
-use cache_core::store::{BoxFuture, PendRequest};
-use cache_core::subject::EntryKey;
+use cache_core::store::BoxFuture;
 use cache_core::time::{Clock, SystemClock};
 use cache_core::{Cache, Cacheable};
 pub use dead::DeadLetter;
@@ -33,6 +32,7 @@ pub(crate) use step::is_of_the_writes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::push::Pushes;
 use self::stats::Counters;
 use self::step::Place;
 use crate::PgTx;
@@ -120,6 +120,7 @@ struct Shared {
     /// The last position that somebody in this process queued or waits for.
     wanted: watch::Sender<Position>,
     applied: watch::Sender<Position>,
+    pushes: Pushes,
 }
 
 impl fmt::Debug for Shared {
@@ -132,10 +133,21 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// The journal has a write of this process.
-    fn queued(&self, position: Position) {
+    /// The journal has a write of this process; `applied` is what was applied before it was appended.
+    ///
+    /// # Errors
+    /// It will never reach the database.
+    fn is_new(&self, position: Position, applied: Position) -> Result<(), QueueError> {
+        if position <= applied {
+            let journal = self.journal.describe();
+            return Err(QueueError::not_queued(format!(
+                "{journal} is older than the database, which has applied a later state of it, and would pass over this write: restore \
+                 that state, or begin another journal"
+            )));
+        }
         self.counters.queued.add();
         self.wants(position);
+        Ok(())
     }
 
     fn place(&self) -> Place<'_> {
@@ -186,31 +198,10 @@ impl<V: Cacheable> Queue<V> {
     /// [`QueueErrorKind`] says what became of the write.
     pub async fn push(&self, key: &str, value: &V) -> Result<Position, QueueError> {
         let payload = payload::encode(value, 0).map_err(QueueError::not_queued)?;
-        self.append(key, payload).await
-    }
-
-    async fn append(&self, key: &str, payload: Bytes) -> Result<Position, QueueError> {
         let applied = *self.shared.applied.borrow();
         let position = self.shared.journal.append(key, payload).await?;
-        if position <= applied {
-            let journal = self.shared.journal.describe();
-            return Err(QueueError::not_queued(format!(
-                "{journal} is older than the database, which has applied a later state of it, and would pass over this write: restore \
-                 that state, or begin another journal"
-            )));
-        }
-        self.shared.queued(position);
+        self.shared.is_new(position, applied)?;
         Ok(position)
-    }
-
-    /// Queues a write that is encoded already, and shows it to the readers of its key.
-    async fn push_shown(&self, key: String, payload: Bytes) -> Result<(), QueueError> {
-        let Shared { cache, journal, .. } = &*self.shared;
-        let position = self.append(&key, payload.clone()).await?;
-        let Some((field, payload)) = payload::shown(&payload) else { return Ok(()) };
-        let key = EntryKey { subject: self.shared.place().subject(&key), field };
-        let write = PendRequest { key: &key, journal: journal.id(), position, payload: &payload };
-        cache.pend(&[write]).await.map_err(QueueError::unshown)
     }
 
     /// Waits until everything queued before is in the database.
@@ -247,7 +238,7 @@ impl<V: Cacheable> WriteBehind<V> for Queue<V> {
         value: &V,
     ) -> BoxFuture<'a, Result<(), QueueError>> {
         let payload = payload::encode(value, journal::kind::<V>(site.template));
-        Box::pin(async move { self.push_shown(key, payload.map_err(QueueError::not_queued)?).await })
+        Box::pin(async move { self.shared.push_shown(key, payload.map_err(QueueError::not_queued)?).await })
     }
 }
 

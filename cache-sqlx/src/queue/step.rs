@@ -32,6 +32,13 @@ pub(super) enum Step {
     Elsewhere,
 }
 
+/// What the database has and the store was not told of yet.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    pub(super) subjects: Vec<Subject>,
+    pub(super) applied: Position,
+}
+
 /// How far a journal is applied, and up to where the store was told.
 #[derive(Clone, Copy)]
 struct Row {
@@ -67,10 +74,10 @@ fn digits(position: Position) -> String {
 
 impl Place<'_> {
     /// Takes the queue for one transaction: how far it is applied; `None` while somebody else has it. What was applied by one who died
-    /// before the store was told is told now.
-    async fn lock(&self, tx: &mut PgTx<'_>) -> Result<Option<Position>, Trouble> {
+    /// before the store was told is told now; up to `told` it was, or is about to be.
+    async fn lock(&self, tx: &mut PgTx<'_>, told: Position) -> Result<Option<Position>, Trouble> {
         let Some(row) = self.row(tx).await? else { return Ok(None) };
-        if row.settled < row.applied {
+        if row.settled < row.applied && told < row.applied {
             let mut after = row.settled;
             while after < row.applied {
                 let mut records = self.journal.read(after, AT_ONCE).await.map_err(|e| away(&e))?;
@@ -149,8 +156,8 @@ impl Place<'_> {
         self.cache.settle(subjects, self.journal.id(), applied).await.map_err(|e| away(&e))
     }
 
-    /// Shows readers what these records say.
-    pub(super) async fn pend(&self, records: &[Record]) -> Result<(), Trouble> {
+    /// Shows readers what these records say, where they are not shown it.
+    pub(super) async fn stand(&self, records: &[Record]) -> Result<(), Trouble> {
         let shown = |record: &Record| {
             let (field, payload) = payload::shown(&record.payload)?;
             Some((EntryKey { subject: self.subject(&record.key), field }, record.position, payload))
@@ -161,31 +168,37 @@ impl Place<'_> {
             .iter()
             .map(|(key, position, payload)| PendRequest { key, journal, position: *position, payload })
             .collect();
-        self.cache.pend(&writes).await.map_err(|e| away(&e))
+        self.cache.pend_again(&writes).await.map_err(|e| away(&e))
     }
 
-    /// Applies up to `limit` records.
+    /// Applies up to `limit` records, and settles meanwhile what the flush before has applied.
     pub(super) async fn flush<V: Cacheable, F: Flush<V>>(
         &self,
         flush: &F,
         limit: usize,
+        before: &Owed,
     ) -> Result<Step, Trouble> {
         let mut tx = begin(self.cache, self.pool).await.map_err(|e| away(&e))?;
         tx.recording().flushes();
-        let Some(after) = self.lock(&mut tx).await? else { return Ok(Step::Elsewhere) };
+        let Some(after) = self.lock(&mut tx, before.applied).await? else { return Ok(Step::Elsewhere) };
         let records = self.journal.read(after, limit).await.map_err(|e| away(&e))?;
         let Some(last) = records.last().map(|record| record.position) else {
             return Ok(Step::Nothing(after));
         };
         let count = records.len();
-        // A process may have died before it showed them, and the store may have lost what was shown: made good before the change is
-        // visible, so that nobody sees the old value after the new one.
-        self.pend(&records).await?;
         let subjects = self.subjects(&records);
         let poison = |attempts, reason| Trouble::Poison { after, records: count, attempts, reason };
-        let writes = coalesced(records, flush).map_err(|reason| poison(STRANGE, reason))?;
+        let writes = coalesced(&records, flush).map_err(|reason| poison(STRANGE, reason))?;
         let written = writes.len();
-        match flush.flush(&mut tx, writes).await {
+        let told = async {
+            self.settle(&before.subjects, before.applied).await?;
+            // A process may have died before it showed them, and the store may have lost what was shown: made good before the change
+            // is visible, so that nobody sees the old value after the new one.
+            self.stand(&records).await
+        };
+        let (told, flushed) = tokio::join!(told, flush.flush(&mut tx, writes));
+        told?;
+        match flushed {
             Ok(()) => {}
             Err(error) if is_of_the_writes(&error) => return Err(poison(REFUSED, error.to_string())),
             Err(error) => return Err(away(&error)),
@@ -202,7 +215,7 @@ impl Place<'_> {
     /// Puts the record behind this position aside, with the reason, and goes on behind it.
     pub(super) async fn bury(&self, after: Position, reason: &str) -> Result<Step, Trouble> {
         let mut tx = begin(self.cache, self.pool).await.map_err(|e| away(&e))?;
-        let Some(applied) = self.lock(&mut tx).await? else { return Ok(Step::Elsewhere) };
+        let Some(applied) = self.lock(&mut tx, Position(0)).await? else { return Ok(Step::Elsewhere) };
         if applied != after {
             return Ok(Step::Elsewhere);
         }
@@ -228,19 +241,19 @@ impl Place<'_> {
 }
 
 /// The writes of these records, one a key, in the order of the last of each.
-fn coalesced<V: Cacheable, F: Flush<V>>(records: Vec<Record>, flush: &F) -> Result<Vec<Write<V>>, String> {
-    let mut places = HashMap::<String, usize>::new();
+fn coalesced<V: Cacheable, F: Flush<V>>(records: &[Record], flush: &F) -> Result<Vec<Write<V>>, String> {
+    let mut places = HashMap::<&str, usize>::new();
     let mut writes = Vec::<Option<Write<V>>>::new();
     for Record { key, payload: bytes, .. } in records {
         let value =
-            payload::decode::<V>(&bytes).map_err(|error| format!("a queued write of `{key}`: {error}"))?;
-        let earlier = places.get(&key).and_then(|&place| writes[place].take());
+            payload::decode::<V>(bytes).map_err(|error| format!("a queued write of `{key}`: {error}"))?;
+        let earlier = places.get(key.as_str()).and_then(|&place| writes[place].take());
         let value = match earlier {
             Some(earlier) => flush.merge(earlier.value, value),
             None => value,
         };
-        places.insert(key.clone(), writes.len());
-        writes.push(Some(Write { key, value }));
+        places.insert(key, writes.len());
+        writes.push(Some(Write { key: key.clone(), value }));
     }
     Ok(writes.into_iter().flatten().collect())
 }

@@ -4,10 +4,11 @@
 
 mod counter;
 mod kill;
+mod pushed;
 mod shown;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool};
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -184,23 +186,45 @@ async fn payload(house: &House, change: &Change) -> Bytes {
     journal.read(Position(0), 1).await.unwrap()[0].payload.clone()
 }
 
-/// A journal over another one that forgets to trim, or shows nothing.
+/// A journal over another one that forgets to trim, shows nothing, or appends when it is told to.
 #[derive(Clone, Debug)]
 struct Scripted {
     inner: Arc<FileJournal>,
     keeps_all: bool,
     shows_nothing: bool,
+    turns: Option<Arc<Turns>>,
+}
+
+/// Appends of many records: each waits for a permit.
+#[derive(Debug)]
+struct Turns {
+    begin: Semaphore,
+    /// How many records came at once.
+    lengths: Mutex<Vec<usize>>,
 }
 
 impl Scripted {
     fn over(inner: Arc<FileJournal>) -> Self {
-        Self { inner, keeps_all: false, shows_nothing: false }
+        Self { inner, keeps_all: false, shows_nothing: false, turns: None }
     }
 }
 
 impl Journal for Scripted {
     fn append<'a>(&'a self, key: &'a str, payload: Bytes) -> BoxFuture<'a, Result<Position, JournalError>> {
         self.inner.append(key, payload)
+    }
+
+    fn append_many<'a>(
+        &'a self,
+        records: &'a [(String, Bytes)],
+    ) -> BoxFuture<'a, Vec<Result<Position, JournalError>>> {
+        Box::pin(async move {
+            if let Some(turns) = &self.turns {
+                turns.lengths.lock().unwrap().push(records.len());
+                turns.begin.acquire().await.unwrap().forget();
+            }
+            self.inner.append_many(records).await
+        })
     }
 
     fn read(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
