@@ -67,6 +67,10 @@ fn sync(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
+/// A process goes on in the last file while that is no longer than this. A longer one would be read by every process that is begun
+/// anew, since a file is given up only once all that it holds is applied.
+const ANEW: u64 = 64 << 10;
+
 /// Finds out what stands in a folder; the end of an append that was cut short is cut off. A journal that begins takes the new id.
 pub(super) fn open(folder: &Path, new: JournalId) -> Result<Contents, JournalError> {
     let cannot = |error: io::Error| {
@@ -103,6 +107,11 @@ pub(super) fn open(folder: &Path, new: JournalId) -> Result<Contents, JournalErr
     let (tail, next, length) = end(&path(folder, last), id, last)?;
     if let Some(segment) = segments.back_mut() {
         segment.bytes = length;
+    }
+    if length > ANEW {
+        let tail = create(folder, id, next).map_err(cannot)?;
+        segments.push_back(Segment { first: next, bytes: HEADER });
+        return Ok(Contents { id, segments, next, tail, length: HEADER });
     }
     Ok(Contents { id, segments, next, tail, length })
 }

@@ -214,6 +214,23 @@ async fn who_follows_closely_reads_from_memory_and_who_does_not_from_the_disk() 
 }
 
 #[tokio::test]
+async fn a_process_leaves_the_next_one_little_to_read() {
+    let folder = TempDir::new().unwrap();
+    let text = "x".repeat(1_000);
+    for number in 1..=500 {
+        let journal = FileJournal::open(folder.path()).await.unwrap();
+        assert_eq!(append(&journal, "user:1", &text).await.unwrap(), number);
+        // The last one is still to be applied.
+        journal.trim(Position(u128::from(number) - 1)).await.unwrap();
+        journal.close().await;
+    }
+    let sizes: Vec<_> = files(&folder).iter().map(|file| fs::metadata(file).unwrap().len()).collect();
+    assert!(sizes.len() <= 2 && sizes.iter().sum::<u64>() < 70_000, "{sizes:?}");
+    let journal = FileJournal::open(folder.path()).await.unwrap();
+    assert_eq!(values(&journal, 499).await, [(500, text)]);
+}
+
+#[tokio::test]
 async fn a_folder_has_one_journal_at_a_time() {
     let folder = TempDir::new().unwrap();
     let journal = FileJournal::open(folder.path()).await.unwrap();
