@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod counter;
+mod flushed;
 mod kill;
 mod pushed;
 mod shown;
