@@ -1,13 +1,16 @@
 //! One connection and the epoch it was opened in. Refuses to reconnect, and refuses every reply once it is retired.
 
+mod together;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, RedisResult, Value, cmd};
+use redis::{Cmd, Value, cmd};
 use tokio::sync::Notify;
 
+use self::together::Together;
 use super::error::{Fault, Refusal, disconnected, unavailable};
 use super::lease::Lease;
 use super::script::Script;
@@ -54,6 +57,7 @@ impl Step {
 #[derive(Debug)]
 pub(super) struct Link {
     connection: MultiplexedConnection,
+    together: Arc<Together>,
     pub(super) epoch: Epoch,
     /// Nothing is sent for anybody once it has lapsed.
     pub(super) lease: Lease,
@@ -69,6 +73,7 @@ impl Link {
     pub(super) fn new(connection: MultiplexedConnection, epoch: Epoch, clock: Arc<dyn Clock>) -> Self {
         Self {
             connection,
+            together: Arc::default(),
             epoch,
             lease: Lease::default(),
             clock,
@@ -114,10 +119,7 @@ impl Link {
     /// Sends one command; its reply may be an error of the command's own.
     pub(super) async fn send(&self, cmd: &Cmd) -> Result<Value, StoreError> {
         self.may_send()?;
-        let reply = self.connection.clone().send_packed_command(cmd).await;
-        let reply = self.accept(reply)?;
-        self.check(&reply)?;
-        Ok(reply)
+        Ok(self.exchange(vec![cmd.clone()]).await?.pop().unwrap_or_default())
     }
 
     /// Sends commands in one go. Scripts the server does not have were not run: they are loaded and sent again, together
@@ -129,26 +131,18 @@ impl Link {
 
     /// As [`send_all`](Self::send_all), whatever the lease: for questions about the server, which serve nobody's data.
     pub(super) async fn send_anyway(&self, steps: &[Step]) -> Result<Vec<Value>, StoreError> {
-        let pipeline = steps.iter().fold(Pipeline::new(), |mut pipeline, step| {
-            pipeline.add_command(step.cmd().clone());
-            pipeline
-        });
-        let mut replies = self.exchange(&pipeline).await?;
+        let mut replies = self.exchange(steps.iter().map(|step| step.cmd().clone()).collect()).await?;
         for _ in 0..LOADS {
             let is_lost = |at: &usize| matches!(&replies[*at], Value::ServerError(error) if Fault::of(error) == Fault::NoScript);
             let Some(first) = (0..steps.len()).find(is_lost) else { break };
             let again: Vec<usize> = (first..steps.len())
                 .filter(|at| is_lost(at) || matches!(steps[*at], Step::Read(_)))
                 .collect();
-            let mut pipeline = Pipeline::new();
-            for script in again.iter().filter_map(|&at| steps[at].script_called()) {
-                pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
-            }
-            let loads = pipeline.len();
-            for &at in &again {
-                pipeline.add_command(steps[at].cmd().clone());
-            }
-            let answers = self.exchange(&pipeline).await?;
+            let scripts = again.iter().filter_map(|&at| steps[at].script_called());
+            let mut commands: Vec<_> = scripts.map(loading).collect();
+            let loads = commands.len();
+            commands.extend(again.iter().map(|&at| steps[at].cmd().clone()));
+            let answers = self.exchange(commands).await?;
             for (at, answer) in again.into_iter().zip(answers.into_iter().skip(loads)) {
                 replies[at] = answer;
             }
@@ -159,15 +153,13 @@ impl Link {
     /// Asks for something in a slot that this server is importing. The permission counts for one command, so both go together.
     pub(super) async fn ask(&self, step: &Step) -> Result<Value, StoreError> {
         self.may_send()?;
-        let mut pipeline = Pipeline::new();
+        let mut commands = Vec::new();
         for _ in 0..=LOADS {
-            pipeline.add_command(cmd("ASKING"));
-            pipeline.add_command(step.cmd().clone());
-            let reply = self.exchange(&pipeline).await?.pop().unwrap_or_default();
+            commands.extend([cmd("ASKING"), step.cmd().clone()]);
+            let reply = self.exchange(commands).await?.pop().unwrap_or_default();
             let is_lost = matches!(&reply, Value::ServerError(error) if Fault::of(error) == Fault::NoScript);
             let Some(script) = step.script_called().filter(|_| is_lost) else { return Ok(reply) };
-            pipeline = Pipeline::new();
-            pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
+            commands = vec![loading(script)];
         }
         Err(Fault::NoScript.into())
     }
@@ -192,24 +184,21 @@ impl Link {
         Ok(())
     }
 
-    async fn exchange(&self, pipeline: &Pipeline) -> Result<Vec<Value>, StoreError> {
-        if pipeline.is_empty() {
+    async fn exchange(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, StoreError> {
+        if commands.is_empty() {
             return Ok(Vec::new());
         }
-        let replies = self.connection.clone().send_packed_commands(pipeline, 0, pipeline.len()).await;
-        let replies = self.accept(replies)?;
-        replies.iter().try_for_each(|reply| self.check(reply))?;
-        Ok(replies)
-    }
-
-    fn accept<T>(&self, reply: RedisResult<T>) -> Result<T, StoreError> {
+        let replies = self.together.exchange(&self.connection, commands).await;
         if self.is_retired.load(Ordering::Acquire) {
             return Err(disconnected("the connection was given up before the reply was read"));
         }
-        reply.map_err(|error| {
-            self.tell(Refusal::Away(error.to_string()));
-            disconnected(&error.to_string())
-        })
+        let replies = replies.map_err(|error| {
+            let why = disconnected(&error);
+            self.tell(Refusal::Away(error));
+            why
+        })?;
+        replies.iter().try_for_each(|reply| self.check(reply))?;
+        Ok(replies)
     }
 
     fn check(&self, reply: &Value) -> Result<(), StoreError> {
@@ -222,6 +211,13 @@ impl Link {
         }
         Ok(())
     }
+}
+
+/// Teaches a server a script.
+fn loading(script: &Script) -> Cmd {
+    let mut load = cmd("SCRIPT");
+    load.arg("LOAD").arg(script.source);
+    load
 }
 
 #[cfg(test)]

@@ -213,3 +213,138 @@ async fn the_clock_of_the_server_is_never_early() {
     let after = millis(link.clock.monotonic());
     assert!((before..=after).contains(&passed), "{before} <= {passed} <= {after}");
 }
+
+/// One command for each word.
+fn steps(words: &[&'static str]) -> Vec<Step> {
+    words.iter().map(|word| Step::Read(cmd(word))).collect()
+}
+
+async fn hear(peer: &mut Peer, words: &[&str]) {
+    for word in words {
+        assert_eq!(peer.hears().await, [*word]);
+    }
+}
+
+#[tokio::test]
+async fn who_is_alone_asks_at_once_and_others_ask_together_and_each_gets_his_own_answers() {
+    let (link, _driver, mut peer) = connected().await;
+    let [alone, two, none, three] = [&["A"][..], &["B", "C"], &[], &["D", "E", "F"]].map(steps);
+    let mut first = pin!(link.send_all(&alone));
+    begin(first.as_mut()).await;
+    hear(&mut peer, &["A"]).await;
+    let [mut second, mut third] = [&two, &three].map(|steps| Box::pin(link.send_all(steps)));
+    assert_eq!(link.send_all(&none).await.unwrap(), []);
+    begin(second.as_mut()).await;
+    begin(third.as_mut()).await;
+    hear(&mut peer, &["B", "C", "D", "E", "F"]).await;
+    peer.says(":1\r\n:2\r\n:3\r\n:4\r\n:5\r\n:6\r\n").await;
+    let answers = [first.await, second.await, third.await].map(Result::unwrap);
+    let numbers = |numbers: &[i64]| numbers.iter().map(|number| Value::Int(*number)).collect::<Vec<_>>();
+    assert_eq!(answers, [&[1][..], &[2, 3], &[4, 5, 6]].map(numbers));
+}
+
+#[tokio::test]
+async fn who_goes_away_takes_nobody_along_and_an_error_is_told_to_him_alone() {
+    let (link, _driver, mut peer) = connected().await;
+    let [alone, gone, stays] = [["A"], ["B"], ["C"]].map(|words| steps(&words));
+    let mut first = pin!(link.send_all(&alone));
+    begin(first.as_mut()).await;
+    let mut leaves = Box::pin(link.send_all(&gone));
+    begin(leaves.as_mut()).await;
+    let mut other = pin!(link.send_all(&stays));
+    begin(other.as_mut()).await;
+    drop(leaves);
+    hear(&mut peer, &["A", "B", "C"]).await;
+    peer.says(":1\r\n:2\r\n-ERR no\r\n").await;
+    assert_eq!(first.await.unwrap(), [Value::Int(1)]);
+    assert!(matches!(&other.await.unwrap()[..], [Value::ServerError(_)]));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_told_to_all_who_asked_together() {
+    let (link, _driver, mut peer) = connected().await;
+    let [alone, two, three] = [["A"], ["B"], ["C"]].map(|words| steps(&words));
+    let mut asked = [&alone, &two, &three].map(|steps| Box::pin(link.send_all(steps)));
+    for one in &mut asked {
+        begin(one.as_mut()).await;
+    }
+    hear(&mut peer, &["A", "B", "C"]).await;
+    drop(peer);
+    for one in asked {
+        assert_eq!(kind(one.await), StoreErrorKind::Disconnected);
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_much_is_not_waited_for() {
+    let (link, _driver, mut peer) = connected().await;
+    let [alone, little] = [["A"], ["Z"]].map(|words| steps(&words));
+    let much = steps(&["B"; 9]);
+    let mut first = pin!(link.send_all(&alone));
+    begin(first.as_mut()).await;
+    let mut large = pin!(link.send_all(&much));
+    begin(large.as_mut()).await;
+    let mut small = pin!(link.send_all(&little));
+    begin(small.as_mut()).await;
+    hear(&mut peer, &["A"]).await;
+    hear(&mut peer, &["B"; 9]).await;
+    hear(&mut peer, &["Z"]).await;
+    peer.says(&":1\r\n".repeat(10)).await;
+    assert_eq!(first.await.unwrap().len(), 1);
+    assert_eq!(large.await.unwrap().len(), 9);
+    peer.says(":7\r\n").await;
+    assert_eq!(small.await.unwrap(), [Value::Int(7)]);
+}
+
+#[tokio::test]
+async fn many_who_ask_together_do_not_wait_for_the_last_of_all() {
+    let (link, _driver, mut peer) = connected().await;
+    let (alone, one) = (steps(&["A"]), steps(&["B"]));
+    let mut first = pin!(link.send_all(&alone));
+    begin(first.as_mut()).await;
+    let mut others: Vec<_> = (0..65).map(|_| Box::pin(link.send_all(&one))).collect();
+    for other in &mut others {
+        begin(other.as_mut()).await;
+    }
+    hear(&mut peer, &["A"]).await;
+    hear(&mut peer, &["B"; 65]).await;
+    peer.says(&":1\r\n".repeat(65)).await;
+    let last = others.pop().unwrap();
+    for other in others {
+        assert_eq!(other.await.unwrap(), [Value::Int(1)]);
+    }
+    peer.says(":2\r\n").await;
+    assert_eq!(last.await.unwrap(), [Value::Int(2)]);
+}
+
+/// A runtime that is shut down with what it was to send must not leave those of another one waiting.
+#[tokio::test]
+async fn a_runtime_that_is_shut_down_leaves_nobody_waiting() {
+    let (link, _driver, mut peer) = connected().await;
+    let link = Arc::new(link);
+    let [alone, word] = [["A"], ["B"]].map(|words| steps(&words));
+    let mut first = pin!(link.send_all(&alone));
+    begin(first.as_mut()).await;
+    let mut left = Box::pin({
+        let link = link.clone();
+        async move { link.send_all(&steps(&["X"])).await }
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            // Polled there once: what it spawned is never run.
+            let _entered = other.enter();
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(left.as_mut().poll(&mut context).is_pending());
+            drop(_entered);
+            drop(other);
+        });
+    });
+    assert_eq!(kind(left.await), StoreErrorKind::Disconnected);
+    let (link, _driver, mut other_peer) = connected().await;
+    drop(first);
+    let mut next = pin!(link.send_all(&word));
+    begin(next.as_mut()).await;
+    hear(&mut other_peer, &["B"]).await;
+    hear(&mut peer, &["A"]).await;
+}
