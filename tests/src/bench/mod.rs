@@ -4,6 +4,7 @@
 mod backlog;
 mod degrade;
 mod figures;
+mod l2;
 pub mod stampede;
 mod tags;
 mod writes;
@@ -24,6 +25,8 @@ Names:
                    target: from 100,000 on the process grows by less than 16 MiB
   degrade        Reads while Redis is up, killed and frozen, beside bare sqlx reads
                    target: a killed Redis adds under 5 ms to the 99th percentile
+  l2             A hit in Redis through #[cached] beside a bare GET that is decoded, 1, 64 and 512 callers
+                 target: 0.95 times the reads of bare GETs with 64 callers, 1.5 times with 512, and no worse a 99th percentile
   stampede       Four processes read one hot key 1,000 times a second; 0.4 s loads, an expiry every 5 s
                    target: one load an expiry, and no read slower than a hit while a value stands
                    (`waited`: reads of 20 ms and more; `waited anyway`: those of them that came while a value stood;
@@ -43,7 +46,7 @@ Options:
 
 Environment:
   DATABASE_URL   A Postgres server to use instead of a private one (`writes` starts one of its own); its user may create databases
-  REDIS_URL      A Redis server to use instead of a private one (`degrade`, `tags` and `writes` start one of their own)
+  REDIS_URL      A Redis server to use instead of a private one (`degrade`, `l2`, `tags` and `writes` start one of their own)
 ";
 
 /// A benchmark.
@@ -53,6 +56,8 @@ pub enum Name {
     Backlog,
     /// Reads without Redis.
     Degrade,
+    /// Hits in Redis.
+    L2,
     /// A hot key that expires.
     Stampede,
     /// Tags.
@@ -95,6 +100,7 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
             "--svg" => svg = Some(arguments.next().ok_or("`--svg` wants the name of a file")?.into()),
             "backlog" => name = Some(Name::Backlog),
             "degrade" => name = Some(Name::Degrade),
+            "l2" => name = Some(Name::L2),
             "stampede" => name = Some(Name::Stampede),
             "tags" => name = Some(Name::Tags),
             "writes" => name = Some(Name::Writes),
@@ -103,13 +109,13 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
             }
             other => {
                 return Err(format!(
-                    "no benchmark `{other}`; there are `backlog`, `degrade`, `stampede`, `tags` and `writes`"
+                    "no benchmark `{other}`; there are `backlog`, `degrade`, `l2`, `stampede`, `tags` and `writes`"
                 ));
             }
         }
     }
     let name =
-        name.ok_or("which benchmark? there are `backlog`, `degrade`, `stampede`, `tags` and `writes`")?;
+        name.ok_or("which benchmark? there are `backlog`, `degrade`, `l2`, `stampede`, `tags` and `writes`")?;
     if svg.is_some() && name != Name::Stampede {
         return Err("`--svg` belongs to `stampede`".to_owned());
     }
@@ -125,6 +131,7 @@ pub async fn run(options: &Options) -> Result<Vec<Line>, String> {
     match options.name {
         Name::Backlog => backlog::run().await,
         Name::Degrade => degrade::run(options.time).await,
+        Name::L2 => l2::run(options.time).await,
         Name::Stampede => stampede::run(options.time, options.svg.as_deref()).await,
         Name::Tags => tags::run(options.time).await,
         Name::Writes => writes::run(options.time).await,
@@ -155,10 +162,10 @@ mod tests {
         assert_eq!(line("stampede --svg plot.svg"), Ok(Some(wanted)));
         assert_eq!(line("degrade --help"), Ok(None));
         for (text, told) in [
-            ("", "which benchmark? there are `backlog`, `degrade`, `stampede`, `tags` and `writes`"),
+            ("", "which benchmark? there are `backlog`, `degrade`, `l2`, `stampede`, `tags` and `writes`"),
             (
                 "reads",
-                "no benchmark `reads`; there are `backlog`, `degrade`, `stampede`, `tags` and `writes`",
+                "no benchmark `reads`; there are `backlog`, `degrade`, `l2`, `stampede`, `tags` and `writes`",
             ),
             ("stampede --svg", "`--svg` wants the name of a file"),
             ("writes --svg plot.svg", "`--svg` belongs to `stampede`"),

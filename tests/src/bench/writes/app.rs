@@ -16,7 +16,7 @@ use sqlx::{Executor, FromRow, PgPool};
 use super::Servers;
 
 /// Rows of the table.
-pub(super) const ROWS: i64 = 32 * 1_000;
+pub(super) const ROWS: i64 = 512 * 64;
 /// Records that a queue writes in one transaction.
 const BATCH: usize = 100;
 

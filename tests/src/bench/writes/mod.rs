@@ -15,8 +15,8 @@ use self::side::Side;
 use self::slice::Taken;
 use super::figures::{Line, TIMES};
 
-/// Writers at once: one, and as many as share the sync of a commit.
-const CASES: [(&str, usize); 2] = [("1 writer", 1), ("32 writers", 32)];
+/// Writers at once: one, as many as share the sync of a commit, and as many as a busy service has requests under way.
+const CASES: [(&str, usize); 3] = [("1 writer", 1), ("32 writers", 32), ("512 writers", 512)];
 /// Sides take turns of this length.
 const SLICE: Duration = Duration::from_millis(500);
 /// What write-through may add to a bare transaction at the median.

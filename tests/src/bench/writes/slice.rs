@@ -69,7 +69,7 @@ async fn writing(app: App, side: Side, writer: usize, time: Duration) -> sqlx::R
     let mut samples = Samples::default();
     let end = Instant::now() + time;
     // Each writer has rows of its own: nobody waits for another's lock.
-    let rows = ROWS / 32;
+    let rows = ROWS / 512;
     while Instant::now() < end {
         let id = writer as i64 * rows + rng.i64(0..rows);
         let value = app.next();
