@@ -13,6 +13,7 @@ pub mod __private;
 pub mod advice;
 pub mod backend;
 mod breaker;
+pub mod bus;
 mod cache;
 pub mod catalogue;
 pub mod codec;

@@ -15,11 +15,12 @@ mod many;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::bus::Listener;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::key::Namespace;
 pub use crate::subject::TagStamp;
@@ -430,6 +431,16 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// reached anew: somebody may have written meanwhile who did not reach it. A store that cannot be away keeps the default.
     fn connections(&self) -> u64 {
         0
+    }
+
+    /// From now on tells this listener of all writes, by the rules of [`crate::bus`], and vouches for that as far as it can. It is
+    /// let go of when its owner is. Called once, when a cache with an L1 is built.
+    ///
+    /// # Errors
+    /// One sentence that says why this store never will, and what to do: then there can be no L1 over it. A store that hears of no
+    /// writes has the default.
+    fn join(&self, _listener: Weak<dyn Listener>) -> Result<(), String> {
+        Err(format!("the store ({}) does not tell of what others write: leave `.l1(…)` out", self.describe()))
     }
 
     /// One line that names the store and where it is, without secrets.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Whether a subject is one thing or a group of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +39,13 @@ impl Subject {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A number that stands for the name where two names may share one: what a [`Listener`](crate::bus::Listener) is told. The same in
+    /// every process and release; of the name, since not everybody who writes knows the whole text.
+    #[must_use]
+    pub fn stripe(&self) -> u64 {
+        xxh3_64(self.name.as_bytes())
     }
 
     /// The whole text where the name was shortened by a digest; entries carry it to be compared.

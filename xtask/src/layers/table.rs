@@ -28,7 +28,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
     (
         Layer::Seam,
         &[
-            "store", "journal", "tally", "heal", "outbox", "bus", "observe", "mode", "scope", "loading",
+            "bus", "store", "journal", "tally", "heal", "outbox", "observe", "mode", "scope", "loading",
             "lock", "limit", "codec",
         ],
     ),
