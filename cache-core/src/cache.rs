@@ -16,7 +16,7 @@ use crate::error::{BuildError, StoreError, WriteError};
 use crate::heal::Healer;
 use crate::key::Namespace;
 use crate::mode::Mode;
-use crate::observe::{Counts, WriteCounts};
+use crate::observe::{Counts, L1Counts, WriteCounts};
 use crate::outbox::Table;
 use crate::policy::Profiles;
 use crate::scope::{Recording, Writes};
@@ -85,7 +85,7 @@ impl Cache {
     /// Counters per key template, since the cache was built, of this instance alone.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats { reads: self.0.counts(), writes: self.0.writes.snapshot() }
+        Stats { reads: self.0.counts(), writes: self.0.writes.snapshot(), l1: self.0.l1_counts() }
     }
 
     /// Other profiles from now on, for every function that names one: after a change of configuration. Entries that stand keep the
@@ -230,11 +230,12 @@ impl Cache {
     }
 }
 
-/// A cache's counters: reads per key template with its placeholders blanked (`user:<>`), and writes. Prints as a table.
+/// A cache's counters: reads per key template with its placeholders blanked (`user:<>`), writes, and the L1. Prints as a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
     reads: BTreeMap<String, Counts>,
     writes: WriteCounts,
+    l1: L1Counts,
 }
 
 impl Stats {
@@ -262,12 +263,21 @@ impl Stats {
     pub fn writes(&self) -> WriteCounts {
         self.writes
     }
+
+    /// What became of the L1; zeros without one.
+    #[must_use]
+    pub fn l1(&self) -> L1Counts {
+        self.l1
+    }
 }
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (template, counts) in self.iter() {
             writeln!(f, "{template:<32} {}", told(counts.iter()))?;
+        }
+        if self.l1 != L1Counts::default() {
+            writeln!(f, "{:<32} {}", "l1", told(self.l1.iter()))?;
         }
         writeln!(f, "{:<32} {}", "writes", told(self.writes.iter()))
     }

@@ -4,12 +4,14 @@
 //! A subject's name is `namespace:text`, a tag's `namespace#text`. Arguments are escaped so that none can end its own
 //! place: `("1:2", "3")` and `("1", "2:3")` never share an entry.
 
+mod bytes;
 mod part;
 pub(crate) mod template;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use bytes::KeyBytes;
 pub use part::KeyPart;
 use xxhash_rust::xxh3::xxh3_128;
 

@@ -26,6 +26,7 @@ pub mod freshness;
 pub mod heal;
 pub mod journal;
 pub mod key;
+mod l1;
 pub mod loading;
 pub mod merge;
 mod mode;
@@ -57,6 +58,7 @@ pub use cache_macros::{
 pub use engine::{Fenced, Version};
 pub use error::{BuildError, StoreError, WriteError};
 pub use key::KeyPart;
+pub use l1::L1;
 pub use merge::Merging;
 pub use mode::{Bypassed, Explained, Explanation, Miss, Mode, NotStored, Outcome, Peeked, Stored};
 pub use mode::{bounded, bypass, explain, memo, peek, refresh};

@@ -68,6 +68,14 @@ impl Call {
     }
 }
 
+/// Whether nothing is asked of the calls of the running task that an L1 would have to know of.
+pub(crate) fn is_plain() -> bool {
+    let plain = |call: &Call| {
+        call.mode <= Mode::Bounded && call.notes.is_none() && call.memo.is_none() && call.peek.is_none()
+    };
+    CALL.try_with(plain).unwrap_or(true)
+}
+
 /// Runs the body of a write that installs nothing, whatever it calls.
 pub(crate) async fn around<F: Future>(body: F) -> F::Output {
     Call { writes_around: true, ..Call::current() }.scope(body).await

@@ -1,6 +1,6 @@
 //! Counters per key template. Refuses locks and clocks on the hit path: one relaxed addition an event.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 macro_rules! counters {
     ($(#[$about:meta])* $counts:ident, $counters:ident { $($(#[$doc:meta])* $name:ident),* $(,)? }) => {
@@ -36,10 +36,12 @@ macro_rules! counters {
 counters! {
     /// The counters of one key template, or of all of a cache's, since it was built.
     Counts, Counters {
-        /// Reads answered by an entry that holds a value.
+        /// Reads answered by an entry that holds a value, in the store or in the L1.
         hits,
-        /// Reads answered by an entry that says there is none.
+        /// Reads answered by an entry that says there is none, in the store or in the L1.
         negative_hits,
+        /// Those of both that the L1 answered.
+        l1_hits,
         /// Reads that found no usable entry.
         misses,
         /// Runs of a loader, for whatever reason.
@@ -100,6 +102,68 @@ counters! {
         outboxed,
         /// Writes that could not be fenced and were made all the same.
         proceeded,
+    }
+}
+
+counters! {
+    /// What became of a cache's L1 since it was built; zeros without one.
+    L1Counts, L1Counters {
+        /// Reads that it answered.
+        hits,
+        /// Reads that it was asked for and that went on to the store.
+        misses,
+        /// Values that went in.
+        kept,
+        /// Values that were on their way in when a write overtook them, or whose time was over by then.
+        overtaken,
+        /// Entries that are in it now, those included that a write has ended and that nobody has replaced yet.
+        entries,
+        /// Entries that had to make room.
+        evictions,
+        /// How often all of it was dropped: a clear of the namespace, or a doubt whether it had missed something.
+        flushes,
+    }
+}
+
+/// Lines of a striped counter: as many threads as add without waiting for one another.
+const STRIPES: usize = 8;
+
+/// Two counts that many threads add to at once, each on a line of its own.
+#[derive(Debug)]
+pub(crate) struct Striped(Box<[Stripe]>);
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe([AtomicU64; 2]);
+
+impl Default for Striped {
+    fn default() -> Self {
+        Self((0..STRIPES).map(|_| Stripe::default()).collect())
+    }
+}
+
+thread_local! {
+    static MINE: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES
+    };
+}
+
+impl Striped {
+    /// Counts one of the first kind, or of the second.
+    #[inline]
+    pub(crate) fn add(&self, second: usize) {
+        // A thread that ends has no line any more.
+        let mine = MINE.try_with(|mine| *mine).unwrap_or_default();
+        if let Some(count) = self.0.get(mine).and_then(|stripe| stripe.0.get(second)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Both.
+    pub(crate) fn snapshot(&self) -> [u64; 2] {
+        let sum = |kind: usize| self.0.iter().map(|stripe| stripe.0[kind].load(Ordering::Relaxed)).sum();
+        [sum(0), sum(1)]
     }
 }
 

@@ -43,6 +43,8 @@ pub struct ReadSite {
     pub background: bool,
     /// Whether its error can say that a load took too long.
     pub times_out: bool,
+    /// Whether its entries go into an L1, where the cache has one.
+    pub l1: bool,
     /// Whether the value says if it is stored, or for how long: then only a load stores it, and a write does not.
     pub judges: bool,
 }
@@ -61,6 +63,7 @@ impl ReadSite {
             profile: None,
             background: false,
             times_out: false,
+            l1: true,
             judges: false,
         }
     }

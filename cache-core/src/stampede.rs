@@ -68,6 +68,22 @@ fn is_due_early(age: &Age, early: Early, luck: f64) -> bool {
     }
 }
 
+/// For how long from now on nobody has to load an entry that is current: until its lifetime is over, or it is due early for a reader of
+/// this luck, in (0, 1). What keeps readers from the store for longer would keep them from loading early.
+#[must_use]
+pub fn quiet(age: &Age, early: Early, luck: f64) -> Duration {
+    let before = match early {
+        Early::Never => Duration::ZERO,
+        Early::XFetch { beta } => {
+            Duration::try_from_secs_f64(-age.load.as_secs_f64() * beta * luck.ln()).unwrap_or(age.left)
+        }
+        Early::Ahead { share } => {
+            Duration::try_from_secs_f64(age.lifetime.as_secs_f64() * (1.0 - share)).unwrap_or(age.left)
+        }
+    };
+    age.left.saturating_sub(before)
+}
+
 /// A lifetime stretched or shrunk by up to `jitter` of itself; `luck` lies in (0, 1). Never below a millisecond.
 #[must_use]
 pub fn jittered(ttl: Duration, jitter: f64, luck: f64) -> Duration {

@@ -48,6 +48,7 @@ use proc_macro::TokenStream;
 /// | `on` | the parameter that is read from; inside a transaction the cache is bypassed | none |
 /// | `cache` | where the cache is | a parameter `cache`, else `self.cache` |
 /// | `version` | raise it when a value's meaning changes and its type does not | `0` |
+/// | `l1` | `false` keeps its entries out of the L1, where the cache has one | `true` |
 /// | `warm` | whether a companion `warm_find` stands beside the method `find`: the same arguments, and it answers what became of the entry | `true` for methods with a receiver and a visibility |
 /// | `batch` | many keys in one call: the parameter that is in neither the key nor `ignores` holds them; `batch = ids` names it | none |
 /// | `batch_limit` | entries in one pipeline to the store | `1000` |

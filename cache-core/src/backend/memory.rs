@@ -1,17 +1,20 @@
 //! The store in one process: the embedded default, and the reference that other stores are compared with. Refuses nothing;
 //! every command is one critical section, so it is the seam's contract in executable form.
 
+mod listeners;
 mod queued;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use self::listeners::Listeners;
 use self::queued::Shown;
+use crate::bus::Listener;
 use crate::entry;
 use crate::key::Namespace;
 use crate::store::{
@@ -36,6 +39,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     capacity: usize,
     state: Mutex<State>,
+    listeners: Listeners,
 }
 
 #[derive(Default)]
@@ -123,7 +127,14 @@ impl MemoryStore {
     }
 
     fn new(clock: Arc<dyn Clock>, capacity: usize) -> Self {
-        Self { shared: Arc::new(Shared { clock, capacity: capacity.max(1), state: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                clock,
+                capacity: capacity.max(1),
+                state: Mutex::default(),
+                listeners: Listeners::default(),
+            }),
+        }
     }
 
     /// How many entries are held, expired ones and those that are kept aside included.
@@ -143,6 +154,8 @@ impl MemoryStore {
         let mut state = self.lock();
         let epoch = Epoch(state.epoch.0 + 1);
         *state = State { epoch, ..State::default() };
+        drop(state);
+        self.shared.listeners.flush();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -306,16 +319,21 @@ impl Store for MemoryStore {
     }
 
     fn mark<'a>(&'a self, request: MarkRequest<'a>) -> StoreResult<'a, Marked> {
-        Box::pin(std::future::ready(Ok(self.set_fences(&request))))
+        let marked = self.set_fences(&request);
+        self.shared.listeners.tell(request.subjects);
+        Box::pin(std::future::ready(Ok(marked)))
     }
 
     fn clear<'a>(&'a self, request: ClearRequest<'a>) -> StoreResult<'a, Cleared> {
-        Box::pin(std::future::ready(Ok(self.lift_fences(&request))))
+        let cleared = self.lift_fences(&request);
+        self.shared.listeners.tell(request.subjects);
+        Box::pin(std::future::ready(Ok(cleared)))
     }
 
     fn pend<'a>(&'a self, request: PendRequest<'a>) -> StoreResult<'a, ()> {
         let now = self.now();
         self.lock().pend(&request, now);
+        self.shared.listeners.tell([&request.key.subject]);
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -327,6 +345,7 @@ impl Store for MemoryStore {
     ) -> StoreResult<'a, ()> {
         let now = self.now();
         self.lock().settle(subject, (journal, position), now);
+        self.shared.listeners.tell([subject]);
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -350,7 +369,14 @@ impl Store for MemoryStore {
         let mut state = self.lock();
         let generation = state.new_generation(seed);
         state.cleared.insert(namespace.as_str().into(), generation);
+        drop(state);
+        self.shared.listeners.flush();
         Box::pin(std::future::ready(Ok(Duration::ZERO)))
+    }
+
+    fn join(&self, listener: Weak<dyn Listener>) -> Result<(), String> {
+        self.shared.listeners.join(listener);
+        Ok(())
     }
 
     fn describe(&self) -> String {

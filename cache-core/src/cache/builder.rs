@@ -1,14 +1,15 @@
 //! Puts a cache together and checks what can be checked before the first read. Refuses to start with a mistake that
 //! would only show under load.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::Cache;
 use crate::catalogue::Catalogue;
-use crate::engine::{Core, Settings};
+use crate::engine::{Core, Near, Settings};
 use crate::error::BuildError;
 use crate::key::Namespace;
+use crate::l1::{L1, Tier};
 use crate::mode::Mode;
 use crate::policy::{OnUnfenced, Outbox, Profiles};
 use crate::rng::{Rng, SystemRng};
@@ -44,6 +45,16 @@ impl Builder {
     /// The shared tier: `RedisStore` for several instances, `MemoryStore` for one process.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Keeps values in this process, too, in front of the store: so many entries, or what [`L1`] says. None by default. A hit there costs
+    /// tens of nanoseconds in place of a round trip, and clones what it returns: return `Arc<T>` where `T` is large.
+    ///
+    /// It keeps the promise of the store behind it: a read that begins after a covered write has returned sees that write. While the
+    /// store cannot vouch for what is kept, reads go to the store.
+    pub fn l1(mut self, l1: impl Into<L1>) -> Self {
+        self.settings.l1 = Some(l1.into());
         self
     }
 
@@ -155,7 +166,7 @@ impl Builder {
     ///
     /// # Errors
     /// One sentence a mistake: a namespace that cannot be used, no store, a deadline of zero, one key template that is read
-    /// as two types. An invalidation that no read listens to is only a warning in the log, since the reader may live in
+    /// as two types, an L1 that has room for nothing or stands over a store that cannot vouch for it. An invalidation that no read listens to is only a warning in the log, since the reader may live in
     /// another program; `assert_catalogue!` makes it an error.
     pub fn build(self) -> Result<Cache, BuildError> {
         let mut mistakes = Vec::new();
@@ -191,6 +202,7 @@ impl Builder {
                 "`bulk_limit` is zero: every row would mark its tag; write `tag` in place of `bulk` where that is meant".into(),
             );
         }
+        mistakes.extend(self.settings.l1.iter().flat_map(L1::mistakes));
         let catalogue = Catalogue::linked();
         mistakes.extend(catalogue.errors());
         mistakes.extend(catalogue.policy_errors(&self.profiles));
@@ -210,7 +222,18 @@ impl Builder {
             }
         }
         let store = self.store.filter(|_| !self.off);
-        let core = Core::new(namespace, store, self.clock, self.rng, self.settings, self.profiles);
+        let near = match (self.settings.l1, &store) {
+            (Some(l1), Some(store)) => {
+                let tier = Tier::new(l1, self.clock.clone());
+                let tier =
+                    Arc::new(if self.settings.faults.stamps_late { tier.stamping_late() } else { tier });
+                let listener: Weak<Tier> = Arc::downgrade(&tier);
+                store.join(listener).map_err(|mistake| BuildError::new(vec![mistake]))?;
+                Some(Near::new(tier))
+            }
+            _ => None,
+        };
+        let core = Core::new(namespace, store, near, self.clock, self.rng, self.settings, self.profiles);
         Ok(Cache(Arc::new(core), Mode::Cached))
     }
 }

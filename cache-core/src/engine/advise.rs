@@ -26,7 +26,7 @@ impl<O: Output> Reader<'_, O> {
         let state = &self.plan.state;
         let Some(watch) = &state.watch else { return };
         let (now, ttl) = (self.core.clock.monotonic(), state.policy().lifetime.ttl);
-        for finding in watch.misses(now, ttl, || state.counters.snapshot()) {
+        for finding in watch.misses(now, ttl, || state.counts()) {
             tracing::warn!(at = %state.site.at, "{}", state.advice(finding));
         }
     }

@@ -89,6 +89,8 @@ impl<O: Output> Reader<'_, O> {
             force: Force::over(kept.blob.as_ref()),
             age: kept.now.since(header.made_at),
             left,
+            quiet: Duration::ZERO,
+            bytes: 0,
             known: None,
         })
     }

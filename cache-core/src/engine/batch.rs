@@ -133,7 +133,7 @@ where
     let plans: Vec<_> = names.into_iter().map(plan).collect();
     let reader = |plan| {
         let (call, note) = (call.clone(), call::note(&call, plan));
-        One { core, plan, call, note, degraded: AtomicBool::new(false), output: PhantomData }
+        One { core, plan, call, note, sought: None, degraded: AtomicBool::new(false), output: PhantomData }
     };
     let readers: Vec<One<'_, _>> = plans.iter().map(reader).collect();
     let mut batch = Reading {

@@ -251,6 +251,11 @@ tokio::task_local! {
     static RESUME: RefCell<Option<Resume>>;
 }
 
+/// Whether the running task makes a call again, whichever that is.
+pub(super) fn is_again() -> bool {
+    RESUME.try_with(|_| ()).is_ok()
+}
+
 /// What this call is to go on with, if it was made again for this entry of this cache.
 pub(super) fn resume(core: &Arc<Core>, key: &EntryKey) -> Option<Resume> {
     let mine = |resume: &mut Resume| Arc::ptr_eq(&resume.core, core) && resume.key == *key;

@@ -9,7 +9,11 @@ impl Core {
     pub(crate) async fn clear(&self) -> Result<(), StoreError> {
         let Some(store) = self.store() else { return Ok(()) };
         let clearing = store.clear_namespace(&self.namespace, self.random());
-        let wait = within(self.settings.mark_deadline, clearing).await?;
+        let cleared = within(self.settings.mark_deadline, clearing).await;
+        if let Some(near) = &self.near {
+            near.tier.flush();
+        }
+        let wait = cleared?;
         if !self.settings.faults.clears_unnoticed {
             tokio::time::sleep(wait).await;
         }

@@ -127,7 +127,7 @@ impl<O: Output> Reader<'_, O> {
             Err(error) => return self.fails(error, standing),
         };
         if let Some(grant) = grant {
-            self.fill(grant, value.as_deref(), &verdict, took).await;
+            self.fill(grant, value.as_ref(), &verdict, took).await;
         }
         Self::loaded(value)
     }
@@ -263,7 +263,7 @@ impl<O: Output> Reader<'_, O> {
             leader.reaches(Stage::Sealed);
         }
         let filled = match grant {
-            Some(grant) => self.fill(grant, value.as_deref(), &verdict, took).await,
+            Some(grant) => self.fill(grant, value.as_ref(), &verdict, took).await,
             None => false,
         };
         let (shared, proof) = (value.clone().map(|value| value as _), Proof::Load { filled });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Core;
+use super::near::Sent;
 use super::read::Plan;
 use crate::entry;
 use crate::error::StoreError;
@@ -18,6 +19,8 @@ pub(super) struct Grant {
     key: EntryKey,
     pub(super) token: Token,
     pub(super) stamp: Stamp,
+    /// When it was asked for.
+    pub(super) sent: Option<Sent>,
     held: bool,
 }
 
@@ -110,8 +113,10 @@ impl Core {
             key: plan.key.clone(),
             token: Token(self.random()),
             stamp: Stamp { asked: asked.clone(), ..Stamp::default() },
+            sent: None,
             held: true,
         };
+        grant.sent = self.sends(&plan.key.subject, &asked);
         let request = LeaseRequest {
             key: &plan.key,
             tags: &asked,

@@ -13,6 +13,7 @@ use tracing::Instrument;
 use super::Core;
 use super::behind::{Outcome, Resume};
 use super::lease::{Asked, Force, Grant, Stamp};
+use super::near::Sought;
 use super::queued::Shown;
 use super::read::{Alive, Plan};
 use crate::codec;
@@ -24,7 +25,7 @@ use crate::loading::{self, Known, Verdict};
 use crate::mode::{Call, NotStored, Note, Outcome as Answered, Stored};
 use crate::output::{Output, Payload, ValueOf};
 use crate::policy::{OnWait, Sharing};
-use crate::stampede::{Standing, jittered};
+use crate::stampede::{self, Age, Standing, jittered};
 use crate::store::{FillRequest, Filled, Leased};
 
 /// Pauses between looks at another process's load.
@@ -39,6 +40,8 @@ pub(super) struct Reader<'a, O> {
     pub(super) call: Call,
     /// Where it is told of.
     pub(super) note: Option<Note>,
+    /// What it reads goes into the L1 under this; `None` for not at all.
+    pub(super) sought: Option<Box<Sought>>,
     /// Whether the store failed this call already.
     pub(super) degraded: AtomicBool,
     pub(super) output: PhantomData<fn() -> O>,
@@ -273,7 +276,7 @@ impl<O: Output> Reader<'_, O> {
         let late = self.core.settings.faults.refreshes_by_set;
         if let Some(grant) = if late { self.core.lease_early(self.plan, Force::OverAny).await } else { grant }
         {
-            self.fill(grant, value.as_deref(), &verdict, took).await;
+            self.fill(grant, value.as_ref(), &verdict, took).await;
         }
         Self::loaded(value)
     }
@@ -306,7 +309,7 @@ impl<O: Output> Reader<'_, O> {
             teller.reaches(Stage::Sealed);
         }
         let filled = match grant {
-            Some(grant) => self.fill(grant, value.as_deref(), &verdict, took).await,
+            Some(grant) => self.fill(grant, value.as_ref(), &verdict, took).await,
             None => false,
         };
         let Verdict { is_tainted, is_skipped, .. } = verdict;
@@ -333,7 +336,7 @@ impl<O: Output> Reader<'_, O> {
     pub(super) async fn fill(
         &self,
         mut grant: Grant,
-        value: Option<&ValueOf<O>>,
+        value: Option<&Arc<ValueOf<O>>>,
         verdict: &Verdict,
         took: Duration,
     ) -> bool {
@@ -342,9 +345,9 @@ impl<O: Output> Reader<'_, O> {
             return false;
         }
         let core = self.core;
-        let [lifetime, useful] = self.lifetimes(value, verdict);
+        let [lifetime, useful] = self.lifetimes(value.map(|value| &**value), verdict);
         let faults = core.settings.faults;
-        if !self.is_within_hint(&mut grant.stamp, value) {
+        if !self.is_within_hint(&mut grant.stamp, value.map(|value| &**value)) {
             return false;
         }
         if let (true, Some(store)) = (faults.reads_tags_late, core.store())
@@ -357,9 +360,10 @@ impl<O: Output> Reader<'_, O> {
         {
             grant.stamp.tags = found.tags;
         }
-        let (Some(store), Some(blob)) =
-            (core.store(), self.encode(&grant.stamp, value, (verdict, took), [lifetime, useful]))
-        else {
+        let (Some(store), Some(blob)) = (
+            core.store(),
+            self.encode(&grant.stamp, value.map(|value| &**value), (verdict, took), [lifetime, useful]),
+        ) else {
             return false;
         };
         let request = FillRequest {
@@ -378,7 +382,13 @@ impl<O: Output> Reader<'_, O> {
         };
         grant.is_used();
         self.is_weighed(blob.len(), took);
-        self.accepts(&grant.stamp, &filled, lifetime)
+        let is_accepted = self.accepts(&grant.stamp, &filled, lifetime);
+        if is_accepted {
+            let age = Age { lifetime, left: lifetime, over: Duration::ZERO, load: took };
+            let quiet = stampede::quiet(&age, self.plan.state.policy().stampede.early, self.core.rng.unit());
+            self.keeps(grant.sent.take(), value, (Duration::ZERO, quiet), blob.len());
+        }
+        is_accepted
     }
 
     /// How long an entry with this value is current, and how long it is of use.

@@ -12,6 +12,7 @@ mod hint;
 mod join;
 mod lease;
 mod load;
+mod near;
 mod pace;
 mod put;
 mod queued;
@@ -37,6 +38,7 @@ pub(crate) use behind::{Background, Inline};
 pub(crate) use call::tell_bypassed;
 pub(crate) use hint::Namer;
 pub use hint::{Between, Frame, ValueTags};
+pub(crate) use near::{Near, near, taken};
 pub(crate) use put::put;
 pub use read::Tags;
 pub(crate) use read::{Request, read, request};
@@ -48,7 +50,8 @@ use crate::advice::Watch;
 use crate::breaker::Breakers;
 use crate::flight::Flights;
 use crate::key::Namespace;
-use crate::observe::{Counters, Counts, WriteCounters};
+use crate::l1::L1;
+use crate::observe::{Counters, Counts, L1Counts, Striped, WriteCounters};
 use crate::policy::{Lifetime, OnUnfenced, OnWait, Outbox, Overrides, Policy, Profiles};
 use crate::rng::Rng;
 use crate::site::{ReadSite, shape};
@@ -70,6 +73,7 @@ pub(crate) struct Settings {
     pub(crate) background_loads: usize,
     pub(crate) on_unfenced: OnUnfenced,
     pub(crate) outbox: Option<Outbox>,
+    pub(crate) l1: Option<L1>,
     pub(crate) faults: Faults,
 }
 
@@ -86,6 +90,7 @@ impl Default for Settings {
             background_loads: 16,
             on_unfenced: OnUnfenced::Reject,
             outbox: None,
+            l1: None,
             faults: Faults::default(),
         }
     }
@@ -148,6 +153,10 @@ pub(crate) struct Faults {
     pub(crate) waits_in_circles: bool,
     /// The store is asked whatever waits in the outbox.
     pub(crate) trusts_anyway: bool,
+    /// What goes into the L1 is stamped when it does, and not before the command that proved it.
+    pub(crate) stamps_late: bool,
+    /// A write does not tell the L1.
+    pub(crate) tells_nobody: bool,
     /// A commit that leaves a row is no reason for doubt while it is under way, nor when its outcome is unknown.
     pub(crate) trusts_early: bool,
 }
@@ -157,6 +166,8 @@ pub(crate) struct Core {
     pub(crate) namespace: Namespace,
     /// `None`: the cache is off.
     pub(crate) store: Option<Arc<dyn Store>>,
+    /// `None`: there is no L1.
+    pub(crate) near: Option<Near>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) settings: Settings,
@@ -180,7 +191,13 @@ pub(crate) struct Core {
 #[derive(Debug)]
 pub(crate) struct SiteState {
     pub(crate) site: &'static ReadSite,
+    /// Of all sites that were read, which it is.
+    number: u16,
     pub(crate) counters: Counters,
+    /// Values, and that there is none, out of the L1.
+    near_hits: Striped,
+    /// Whether the L1 cannot tell its calls apart.
+    is_mixed: AtomicBool,
     /// Hash of template shape and tags, to be combined with the value's schema.
     pub(crate) seed: u64,
     /// How long its loads take.
@@ -195,12 +212,33 @@ pub(crate) struct SiteState {
 }
 
 impl SiteState {
-    fn new(site: &'static ReadSite, profiles: &Profiles, settings: &Settings) -> Self {
+    fn new(site: &'static ReadSite, number: usize, profiles: &Profiles, settings: &Settings) -> Self {
         let policy = ArcSwap::from_pointee(resolve(site, profiles));
         let (counters, pace, said) = (Counters::default(), pace::Pace::default(), AtomicU64::new(0));
         let told_strangers = AtomicBool::new(false);
         let watch = settings.advice.then(Box::default);
-        Self { site, counters, seed: put::seed(site), pace, said, policy, told_strangers, watch }
+        Self {
+            site,
+            number: u16::try_from(number).unwrap_or(u16::MAX),
+            counters,
+            near_hits: Striped::default(),
+            is_mixed: AtomicBool::new(false),
+            seed: put::seed(site),
+            pace,
+            said,
+            policy,
+            told_strangers,
+            watch,
+        }
+    }
+
+    /// Its counters as they stand.
+    pub(crate) fn counts(&self) -> Counts {
+        let (mut counts, [values, negatives]) = (self.counters.snapshot(), self.near_hits.snapshot());
+        counts.hits += values;
+        counts.negative_hits += negatives;
+        counts.l1_hits += values + negatives;
+        counts
     }
 
     /// The policy that is in force now.
@@ -252,6 +290,7 @@ impl Core {
     pub(crate) fn new(
         namespace: Namespace,
         store: Option<Arc<dyn Store>>,
+        near: Option<Near>,
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
         settings: Settings,
@@ -260,6 +299,7 @@ impl Core {
         let core = Self {
             namespace,
             store,
+            near,
             clock,
             rng,
             settings,
@@ -291,7 +331,9 @@ impl Core {
         }
         let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
         let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
-        sites.entry(at).or_insert_with(|| Arc::new(SiteState::new(site, &profiles, &self.settings))).clone()
+        let number = sites.len();
+        let new = || Arc::new(SiteState::new(site, number, &profiles, &self.settings));
+        sites.entry(at).or_insert_with(new).clone()
     }
 
     /// The profiles in force.
@@ -332,9 +374,16 @@ impl Core {
     pub(crate) fn counts(&self) -> std::collections::BTreeMap<String, Counts> {
         let mut all = std::collections::BTreeMap::<String, Counts>::new();
         for state in self.states() {
-            *all.entry(shape(state.site.template)).or_default() += state.counters.snapshot();
+            *all.entry(shape(state.site.template)).or_default() += state.counts();
         }
         all
+    }
+
+    /// What became of the L1; zeros without one.
+    pub(crate) fn l1_counts(&self) -> L1Counts {
+        let Some(near) = &self.near else { return L1Counts::default() };
+        let hits = self.states().iter().map(|state| state.near_hits.snapshot().iter().sum::<u64>()).sum();
+        L1Counts { hits, ..near.tier.counts() }
     }
 
     /// A random number, for ids, tokens and generations.

@@ -57,10 +57,12 @@ impl Core {
         };
         crate::mode::written(writes.iter().map(|write| &write.key.subject));
         let (pending, deadline) = (async { Ok(store.pend_many(writes).await) }, self.settings.mark_deadline);
-        within(deadline, pending).await.unwrap_or_else(|error| {
+        let pended = within(deadline, pending).await.unwrap_or_else(|error| {
             let failed = || StoreError::new(error.kind(), format!("no answer within {deadline:?}"));
             writes.iter().map(|_| Err(failed())).collect()
-        })
+        });
+        self.tells_near(writes.iter().map(|write| &write.key.subject));
+        pended
     }
 
     /// Shows again those that the store has lost.
@@ -81,7 +83,9 @@ impl Core {
     ) -> Result<(), StoreError> {
         let Some(store) = self.store().filter(|_| !subjects.is_empty()) else { return Ok(()) };
         let settling = async { store.settle_many(subjects, journal, position).await.into_iter().collect() };
-        within(self.settings.mark_deadline, settling).await
+        let settled = within(self.settings.mark_deadline, settling).await;
+        self.tells_near(subjects);
+        settled
     }
 
     /// How far a journal is applied, if anybody knows.
@@ -140,6 +144,9 @@ impl<O: Output> Reader<'_, O> {
                 force: Force::No,
                 age: queued.age,
                 left: Duration::ZERO,
+                // What is queued is shown for as long as it stands, by whoever has it.
+                quiet: Duration::ZERO,
+                bytes: 0,
                 known: None,
             }),
             Err(error) => {

@@ -13,6 +13,7 @@ use super::behind::{self, Again};
 use super::hint::{Frame, Learned, Namer};
 use super::lease::Force;
 use super::load::Reader;
+use super::near::Sought;
 use super::pace::Last;
 use super::{Core, SiteState, call, put};
 use crate::breaker::Touched;
@@ -111,6 +112,10 @@ pub(super) struct Alive<V> {
     pub(super) age: Duration,
     /// Of its lifetime.
     pub(super) left: Duration,
+    /// Of the time until it is loaded anew, by whoever that is: for so long an L1 may serve it.
+    pub(super) quiet: Duration,
+    /// Its size in the store.
+    pub(super) bytes: usize,
     /// For a loader that may find it unmodified.
     pub(super) known: Option<Known>,
 }
@@ -124,9 +129,15 @@ pub(crate) struct Request {
     frames: Vec<Frame>,
     namer: Option<Namer>,
     call: Call,
+    sought: Option<Box<Sought>>,
 }
 
 impl Request {
+    /// What is read goes into the L1 under this.
+    pub(crate) fn sought_by(&mut self, sought: Option<Box<Sought>>) {
+        self.sought = sought;
+    }
+
     /// The value names tags, too.
     pub(crate) fn named_by(&mut self, namer: Namer) {
         self.namer = Some(namer);
@@ -156,7 +167,7 @@ pub(crate) fn request(
     tags(&mut collected);
     let subject = core.namespace.subject(Kind::Entity, key);
     let Tags { tags, frames, .. } = collected;
-    Some(Request { state, subject, tags, frames, namer: None, call })
+    Some(Request { state, subject, tags, frames, namer: None, call, sought: None })
 }
 
 /// Reads through the cache; `load` is called at most once here, and once more in a task of its own if `again` can.
@@ -170,7 +181,7 @@ where
     O: Output,
     F: Future<Output = O>,
 {
-    let Some(Request { state, subject, tags, frames, namer, call }) = request else {
+    let Some(Request { state, subject, tags, frames, namer, call, sought }) = request else {
         mode::refuse_load().await;
         // A load of its own: what it asks and says is nothing to the one that it may be part of.
         return Box::pin(loading::run(None, None, load())).await.0;
@@ -181,7 +192,8 @@ where
     let plan = Plan { key, tags, learned, state, last: Last::default() };
     let note = call::note(&call, &plan);
     let (degraded, output) = (AtomicBool::new(false), std::marker::PhantomData);
-    let reader = Reader::<O> { core, plan: &plan, call, note, degraded, output };
+    let sought = Reader::<O>::passes_near(core, sought, plan.key.fingerprint());
+    let reader = Reader::<O> { core, plan: &plan, call, note, sought, degraded, output };
     match behind::resume(core, &plan.key) {
         Some(resume) => Box::pin(reader.resumed(resume, load)).await,
         None => reader.answer(load, again).await,
@@ -195,6 +207,9 @@ impl<O: Output> Reader<'_, O> {
             counters.refreshes.add();
             self.missed(Miss::Refresh);
             return self.slowly(load, None).await;
+        }
+        if let Some(output) = self.served_near() {
+            return output;
         }
         self.is_seen();
         let standing = match self.look_closely().await {
@@ -326,6 +341,7 @@ impl<O: Output> Reader<'_, O> {
         // Twice at most: an entry may name other tags than were asked for.
         for _ in 0..2 {
             let tags = self.plan.asked();
+            let sent = self.sought.as_ref().and_then(|_| self.core.sends(&self.plan.key.subject, &tags));
             match self.core.ask(&self.plan.touched(store, &tags), store.get(&self.plan.key, &tags)).await {
                 Err(_) => {
                     self.degrades();
@@ -333,7 +349,10 @@ impl<O: Output> Reader<'_, O> {
                     return Err(None);
                 }
                 Ok(found) => match self.open(&found) {
-                    Ok(alive) => return Ok(alive),
+                    Ok(alive) => {
+                        self.keeps(sent, alive.value.as_ref(), (alive.age, alive.quiet), alive.bytes);
+                        return Ok(alive);
+                    }
                     Err(_) if self.plan.is_other() => last = Some(found),
                     Err(why) => {
                         self.missed(why);
@@ -397,9 +416,13 @@ impl<O: Output> Reader<'_, O> {
             }),
             _ => None,
         };
+        let quiet = match standing {
+            Standing::Current => stampede::quiet(&age, policy.stampede.early, self.core.rng.unit()),
+            _ => Duration::ZERO,
+        };
         let (age, left) = (found.now.since(header.made_at), age.left);
         let force = Force::over(found.blob.as_ref());
-        Ok(Alive { value, standing, force, age, left, known })
+        Ok(Alive { value, standing, force, age, left, quiet, bytes: blob.len(), known })
     }
 
     /// Remembers for the next call what this one has learnt.

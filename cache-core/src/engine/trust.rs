@@ -234,6 +234,12 @@ impl Core {
         self.trust.hold(Undecided { writer, origin, since: self.clock.monotonic() })
     }
 
+    /// Whether what the store has said counts at this moment.
+    #[inline]
+    pub(super) fn is_trusted(&self) -> bool {
+        self.settings.faults.trusts_anyway || self.store().is_some_and(|store| self.trust.is_given(store))
+    }
+
     /// Whether the store may be asked on the read path; if not, somebody finds out when it may.
     pub(super) fn trusts(&self) -> Result<(), StoreError> {
         let Some(store) = self.store().filter(|_| !self.settings.faults.trusts_anyway) else { return Ok(()) };

@@ -273,7 +273,10 @@ impl Fence {
                 seed: self.core.random(),
                 tag_ttl: TAG_TTL,
             };
-            let part = within(self.core.settings.mark_deadline, store.mark(request)).await?;
+            let part = within(self.core.settings.mark_deadline, store.mark(request)).await;
+            // Whether it was carried out or not: what cannot be fenced may be made all the same.
+            self.core.tells_near(subjects);
+            let part = part?;
             marked.epochs.extend(part.epochs);
             marked.now = marked.now.max(part.now);
             marked.queued.extend(part.queued.into_iter().map(|place| at * AT_ONCE + place));

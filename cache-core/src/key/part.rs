@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Text;
+use super::bytes::Form;
+use super::{KeyBytes, Text};
 
 /// A value that names the same thing in the same way in every process and release.
 ///
@@ -24,25 +25,57 @@ pub trait KeyPart {
 
     /// Writes the value, escaped, so that no other value of any type in its place writes the same text and means another thing.
     fn text(&self, out: &mut Text);
+
+    /// Writes the value as bytes, for tables inside this process: values that write the same bytes write the same text.
+    #[doc(hidden)]
+    fn bytes_into(&self, out: &mut KeyBytes) {
+        out.text_of(self);
+    }
 }
 
 macro_rules! display {
-    ($($type:ty),*) => {$(
+    ($($type:ty: $form:ident $by:expr;)*) => {$(
         impl KeyPart for $type {
             fn text(&self, out: &mut Text) { out.plain(self); }
+
+            #[inline]
+            fn bytes_into(&self, out: &mut KeyBytes) { out.fixed(Form::$form, $by(*self)); }
         }
     )*};
 }
 
-display!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, bool);
-display!(std::num::NonZeroI32, std::num::NonZeroI64, std::num::NonZeroU32, std::num::NonZeroU64);
+display! {
+    i8: Signed i8::to_le_bytes;
+    i16: Signed i16::to_le_bytes;
+    i32: Signed i32::to_le_bytes;
+    i64: Signed i64::to_le_bytes;
+    i128: Signed i128::to_le_bytes;
+    isize: Signed isize::to_le_bytes;
+    u8: Unsigned u8::to_le_bytes;
+    u16: Unsigned u16::to_le_bytes;
+    u32: Unsigned u32::to_le_bytes;
+    u64: Unsigned u64::to_le_bytes;
+    u128: Unsigned u128::to_le_bytes;
+    usize: Unsigned usize::to_le_bytes;
+    bool: Bool |is: bool| [u8::from(is)];
+    std::num::NonZeroI32: Signed |number: std::num::NonZeroI32| number.get().to_le_bytes();
+    std::num::NonZeroI64: Signed |number: std::num::NonZeroI64| number.get().to_le_bytes();
+    std::num::NonZeroU32: Unsigned |number: std::num::NonZeroU32| number.get().to_le_bytes();
+    std::num::NonZeroU64: Unsigned |number: std::num::NonZeroU64| number.get().to_le_bytes();
+}
 
 #[cfg(feature = "uuid")]
-display!(uuid::Uuid);
+display! {
+    uuid::Uuid: Uuid uuid::Uuid::into_bytes;
+}
 
 impl KeyPart for char {
     fn text(&self, out: &mut Text) {
         out.escaped(self.encode_utf8(&mut [0; 4]));
+    }
+
+    fn bytes_into(&self, out: &mut KeyBytes) {
+        out.fixed(Form::Char, u32::from(*self).to_le_bytes());
     }
 }
 
@@ -50,11 +83,21 @@ impl KeyPart for str {
     fn text(&self, out: &mut Text) {
         out.escaped(self);
     }
+
+    #[inline]
+    fn bytes_into(&self, out: &mut KeyBytes) {
+        out.sized(Form::Str, self.as_bytes());
+    }
 }
 
 impl KeyPart for String {
     fn text(&self, out: &mut Text) {
         out.escaped(self);
+    }
+
+    #[inline]
+    fn bytes_into(&self, out: &mut KeyBytes) {
+        self.as_str().bytes_into(out);
     }
 }
 
@@ -64,6 +107,9 @@ macro_rules! pointers {
             const LIST: bool = T::LIST;
 
             fn text(&self, out: &mut Text) { (**self).text(out); }
+
+            #[inline]
+            fn bytes_into(&self, out: &mut KeyBytes) { (**self).bytes_into(out); }
         }
     )*};
 }
@@ -75,6 +121,10 @@ impl<T: KeyPart + ToOwned + ?Sized> KeyPart for Cow<'_, T> {
 
     fn text(&self, out: &mut Text) {
         (**self).text(out);
+    }
+
+    fn bytes_into(&self, out: &mut KeyBytes) {
+        (**self).bytes_into(out);
     }
 }
 
@@ -88,6 +138,16 @@ impl<T: KeyPart> KeyPart for Option<T> {
         value.text(out);
         if out.0[start..].starts_with("%-") || out.0[start..].starts_with("%+") {
             out.0.insert_str(start, "%+");
+        }
+    }
+
+    fn bytes_into(&self, out: &mut KeyBytes) {
+        match self {
+            None => out.head(Form::Nothing, 0),
+            Some(value) => {
+                out.head(Form::Something, 1);
+                value.bytes_into(out);
+            }
         }
     }
 }
@@ -104,6 +164,11 @@ impl<T: KeyPart> KeyPart for [T] {
         }
         out.literal("]");
     }
+
+    fn bytes_into(&self, out: &mut KeyBytes) {
+        out.head(Form::List, self.len());
+        self.iter().for_each(|part| part.bytes_into(out));
+    }
 }
 
 impl<T: KeyPart, const N: usize> KeyPart for [T; N] {
@@ -112,6 +177,10 @@ impl<T: KeyPart, const N: usize> KeyPart for [T; N] {
     fn text(&self, out: &mut Text) {
         self.as_slice().text(out);
     }
+
+    fn bytes_into(&self, out: &mut KeyBytes) {
+        self.as_slice().bytes_into(out);
+    }
 }
 
 impl<T: KeyPart> KeyPart for Vec<T> {
@@ -119,6 +188,10 @@ impl<T: KeyPart> KeyPart for Vec<T> {
 
     fn text(&self, out: &mut Text) {
         self.as_slice().text(out);
+    }
+
+    fn bytes_into(&self, out: &mut KeyBytes) {
+        self.as_slice().bytes_into(out);
     }
 }
 
@@ -134,6 +207,14 @@ macro_rules! tuples {
                 $first.text(out);
                 $(out.literal(","); $rest.text(out);)*
                 out.literal(")");
+            }
+
+            #[allow(non_snake_case, reason = "a type parameter names its own field")]
+            fn bytes_into(&self, out: &mut KeyBytes) {
+                let ($first, $($rest,)*) = self;
+                out.tuple([stringify!($first), $(stringify!($rest)),*].len());
+                $first.bytes_into(out);
+                $($rest.bytes_into(out);)*
             }
         }
     )*};

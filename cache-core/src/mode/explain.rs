@@ -79,6 +79,8 @@ pub enum Outcome {
     Hit,
     /// An entry that says there is none.
     NegativeHit,
+    /// The L1 of this process: a value, or that there is none.
+    L1,
     /// An entry whose lifetime is over, where the policy allows it.
     StaleHit,
     /// A value that a write has invalidated, as the call had asked for ([`bounded`](super::bounded)).
@@ -232,6 +234,7 @@ impl fmt::Display for Outcome {
             Self::Unfinished => "dropped before it ended",
             Self::Hit => "hit",
             Self::NegativeHit => "negative hit",
+            Self::L1 => "hit, served by the L1",
             Self::StaleHit => "stale hit",
             Self::Bounded => "answered by what a write has invalidated, as asked",
             Self::Memo => "answered by the memo of its request",

@@ -30,7 +30,7 @@ use crate::engine;
 pub use crate::engine::{Between, Fenced, Frame, Tags, ValueTags};
 pub use crate::error::WriteError;
 pub use crate::journal::WriteBehind;
-pub use crate::key::{KeyPart, Text};
+pub use crate::key::{KeyBytes, KeyPart, Text};
 use crate::mode::Bypassed;
 pub use crate::output::{Aligned, Item, Output, Payload, ValueOf};
 pub use crate::policy::{Early, OnUnfenced, OnWait, Overrides, Sharing, Stampede};
@@ -54,7 +54,8 @@ pub async fn read<O: Output, F: Future<Output = O>>(
     tags: impl FnOnce(&mut Tags),
     load: impl FnOnce() -> F,
 ) -> O {
-    Lookup::new(cache, site, key, tags).read::<O, Unseen, F>(load).await
+    let request = engine::request(&cache.0, cache.1, site, key, tags);
+    engine::read(&cache.0, request, load, engine::Inline).await
 }
 
 /// Counts a read that runs past the cache because it is inside a transaction.

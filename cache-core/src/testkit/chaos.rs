@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use crate::bus::Listener;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::key::Namespace;
 use crate::store::{
@@ -231,6 +232,10 @@ macro_rules! commands {
 
             fn connections(&self) -> u64 {
                 self.state().connections + self.inner.connections()
+            }
+
+            fn join(&self, listener: Weak<dyn Listener>) -> Result<(), String> {
+                self.inner.join(listener)
             }
 
             fn describe(&self) -> String {

@@ -60,6 +60,10 @@ pub enum Rule {
     InvalidatedTaints,
     /// No load waits for a load that waits for it. Without it: until somebody loses patience.
     NoCircles,
+    /// A value goes into the L1 as of when it was asked for. Without it: as of when it arrives.
+    StampedBeforeAsked,
+    /// A write tells the L1 of its own cache. Without it: the store's word alone.
+    WritesTellTheL1,
     /// A store that may have missed writes answers no read. Without it: as soon as it is reached.
     TrustAfterOutbox,
     /// What the outbox says counts only if it was asked after the last commit that left a row, however that ended. Without it:
@@ -98,6 +102,8 @@ impl Builder {
             Rule::LoadersNeverLaunder => &mut faults.launders,
             Rule::InvalidatedTaints => &mut faults.launders_invalidated,
             Rule::NoCircles => &mut faults.waits_in_circles,
+            Rule::StampedBeforeAsked => &mut faults.stamps_late,
+            Rule::WritesTellTheL1 => &mut faults.tells_nobody,
             Rule::TrustAfterOutbox => &mut faults.trusts_anyway,
             Rule::AskedAfterCommit => &mut faults.trusts_early,
         };

@@ -14,10 +14,10 @@ pub(crate) fn key_part(input: &DeriveInput) -> syn::Result<TokenStream> {
     let options = Options::read(&input.attrs, On::Type, &mut mistakes);
     let krate = &options.krate;
     let p = quote!(#krate::__private);
-    let body = match &input.data {
-        Data::Struct(data) => structure(&p, &data.fields),
+    let (body, bytes) = match &input.data {
+        Data::Struct(data) => (structure(&p, &data.fields), structure_bytes(&p, &data.fields)),
         Data::Enum(data) => {
-            let mut arms = TokenStream::new();
+            let (mut arms, mut names) = (TokenStream::new(), TokenStream::new());
             for variant in &data.variants {
                 if !matches!(variant.fields, Fields::Unit) {
                     let message = format!(
@@ -28,15 +28,19 @@ pub(crate) fn key_part(input: &DeriveInput) -> syn::Result<TokenStream> {
                 }
                 let (ident, name) = (&variant.ident, variant.ident.unraw().to_string());
                 arms.extend(quote!(Self::#ident => __cache_text.escaped(#name),));
+                names.extend(quote!(Self::#ident => __cache_bytes.named(#name),));
             }
-            if data.variants.is_empty() { quote!(match *self {}) } else { quote!(match self { #arms }) }
+            match data.variants.is_empty() {
+                true => (quote!(match *self {}), quote!(match *self {})),
+                false => (quote!(match self { #arms }), quote!(match self { #names })),
+            }
         }
         Data::Union(data) => {
             mistakes.add(
                 data.union_token.span,
                 "a union cannot be part of a key: which field is alive is unknown",
             );
-            TokenStream::new()
+            (TokenStream::new(), TokenStream::new())
         }
     };
     let mut generics = input.generics.clone();
@@ -49,6 +53,10 @@ pub(crate) fn key_part(input: &DeriveInput) -> syn::Result<TokenStream> {
         impl #impl_generics #p::KeyPart for #name #type_generics #where_clause {
             fn text(&self, __cache_text: &mut #p::Text) {
                 #body
+            }
+
+            fn bytes_into(&self, __cache_bytes: &mut #p::KeyBytes) {
+                #bytes
             }
         }
     };
@@ -78,4 +86,18 @@ fn structure(p: &TokenStream, fields: &Fields) -> TokenStream {
             __cache_text.literal(")");
         },
     }
+}
+
+/// The same as bytes.
+fn structure_bytes(p: &TokenStream, fields: &Fields) -> TokenStream {
+    let parts = fields.iter().enumerate().map(|(i, field)| {
+        let span = Span::mixed_site().located_at(field.ty.span());
+        let member = field.ident.clone().map_or_else(|| Member::from(i), Member::Named);
+        let ty = &field.ty;
+        let write = quote_spanned!(span=> <#ty as #p::KeyPart>::bytes_into);
+        quote!(#write(&self.#member, __cache_bytes);)
+    });
+    let parts: TokenStream = parts.collect();
+    let many = fields.len();
+    if many == 1 { parts } else { quote!(__cache_bytes.tuple(#many); #parts) }
 }

@@ -57,6 +57,33 @@ pub(super) fn of_value(p: &TokenStream, name: &Name) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> |#text: &mut #p::Text, #between: &mut #p::Between<'_>| { #next #(#places)* })
 }
 
+/// A closure that writes, as bytes, all that these names are made of and that is known before the call; each once.
+pub(super) fn arguments<'n>(p: &TokenStream, names: impl Iterator<Item = &'n Name>) -> TokenStream {
+    let (span, bytes) = (Span::mixed_site(), local("__cache_bytes"));
+    let (mut known, mut statements) = (Vec::new(), TokenStream::new());
+    let mut add = |place: &Place| {
+        let expr = expression(place);
+        let text = expr.to_string();
+        if !matches!(place.root, Root::Returned) && !known.contains(&text) {
+            known.push(text);
+            statements.extend(quote_spanned!(site(place.span)=> #bytes.part(&#expr);));
+        }
+    };
+    for name in names {
+        match name {
+            Name::Template { written, .. } => {
+                written.iter().for_each(|piece| {
+                    if let Written::Place(place) = piece {
+                        add(place);
+                    }
+                });
+            }
+            Name::Typed { places, .. } => places.iter().for_each(&mut add),
+        }
+    }
+    quote_spanned!(span=> |#bytes: &mut #p::KeyBytes| { let _ = &#bytes; #statements })
+}
+
 fn is_returned(piece: &Written) -> bool {
     matches!(piece, Written::Place(Place { root: Root::Returned, .. }))
 }

@@ -28,10 +28,10 @@ pub(crate) fn read(read: &Read, function: &Function) -> TokenStream {
     let pointing = local_at("__cache_lookup", at);
     let again = read.policy.background.then(|| again::again(&p, function));
     let answer = match &again {
-        None => quote_spanned!(at=> #pointing.read::<_, #written, _>(#load).await),
+        None => quote_spanned!(at=> #pointing.read::<#written, _>(#load).await),
         Some(again) => {
             let closure = &again.closure;
-            quote_spanned!(at=> #pointing.read_again::<_, #written, _, _>(#load, #closure).await)
+            quote_spanned!(at=> #pointing.read_again::<#written, _, _>(#load, #closure).await)
         }
     };
     let answer = match &read.policy.cache_err {
@@ -69,7 +69,9 @@ fn begun(p: &TokenStream, read: &Read, function: &Function, cache: &TokenStream)
         past.push(quote_spanned!(only_if.span()=> #p::not(#only_if)));
     }
     let tagged = tagged(p, read, function);
-    let covered = quote_spanned!(span=> #p::Lookup::new(#cache, &__CACHE_SITE, #text, #tags) #tagged);
+    let arguments = name::arguments(p, std::iter::once(&read.key).chain(&read.tags));
+    let covered =
+        quote_spanned!(span=> #p::Lookup::new(#cache, &__CACHE_SITE, #arguments, #text, #tags) #tagged);
     if past.is_empty() {
         return covered;
     }
@@ -198,7 +200,7 @@ pub(super) fn site(p: &TokenStream, read: &Read, function: &Function) -> TokenSt
     let span = Span::mixed_site();
     let (at, template) = (location(p, function), name::template(p, &read.key));
     let tags = read.tags.iter().map(|tag| name::template(p, tag));
-    let (value, version, policy) = (&read.value, read.version, &read.policy);
+    let (value, version, l1, policy) = (&read.value, read.version, read.l1, &read.policy);
     let (options, profile) =
         (overrides(p, policy), optional(policy.profile.as_ref(), ToTokens::to_token_stream));
     let (background, times_out) = (policy.background, policy.hard_timeout.is_some());
@@ -215,6 +217,7 @@ pub(super) fn site(p: &TokenStream, read: &Read, function: &Function) -> TokenSt
             profile: #profile,
             background: #background,
             times_out: #times_out,
+            l1: #l1,
             judges: #judges,
         };
         #p::inventory::submit! { #p::Site::Read(&__CACHE_SITE) }

@@ -41,6 +41,7 @@ const KNOWN: Known = Known {
         "cache",
         "version",
         "warm",
+        "l1",
         "batch",
         "batch_limit",
         "crate",
@@ -57,6 +58,8 @@ pub(crate) struct Read {
     pub(crate) on: Option<Ident>,
     pub(crate) policy: Policy,
     pub(crate) version: u32,
+    /// Whether its entries go into an L1.
+    pub(crate) l1: bool,
     /// The name of the companion that warms its entry.
     pub(crate) warm: Option<Ident>,
     /// The value's type as text.
@@ -153,6 +156,7 @@ impl Read {
         }
 
         let version = options.one("version").and_then(|value| mistakes.take(version(value))).unwrap_or(0);
+        let l1 = options.one("l1").and_then(|value| mistakes.take(near(value))).unwrap_or(true);
         let warm = mistakes.take(super::warm::companion(options.one("warm"), function)).flatten();
         let on = on.map(|param| param.ident.clone());
         let (written, mut value) = function::unwrap(&function.output);
@@ -161,9 +165,20 @@ impl Read {
         }
         let policy = Policy::new(&options, function, &written, &mut mistakes);
         let whole = match (cache, key) {
-            (Some(cache), Some(key)) => {
-                Some(Self { krate, cache, key, tags, on, policy, version, warm, value, written, batch: many })
-            }
+            (Some(cache), Some(key)) => Some(Self {
+                krate,
+                cache,
+                key,
+                tags,
+                on,
+                policy,
+                version,
+                l1,
+                warm,
+                value,
+                written,
+                batch: many,
+            }),
             _ => None,
         };
         mistakes.end(whole)
@@ -244,6 +259,18 @@ fn beside(place: &Place, tag: &Name) -> String {
         "`<{place}>` is in a tag from the value and not in the key, so callers who differ in it would share an entry under one \
          of their tags: write `<{place}>` in the key too, or leave it out of `{tag}`"
     )
+}
+
+fn near(value: &Expr) -> syn::Result<bool> {
+    if let Expr::Lit(literal) = value
+        && let Lit::Bool(is) = &literal.lit
+    {
+        return Ok(is.value);
+    }
+    Err(syn::Error::new_spanned(
+        value,
+        "`l1` takes `false`, for entries that stay out of the L1: how large that is, and how long it keeps what, is said where the cache is built",
+    ))
 }
 
 fn version(value: &Expr) -> syn::Result<u32> {

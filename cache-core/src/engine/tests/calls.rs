@@ -348,8 +348,8 @@ async fn a_peek_past_the_cache_sees_nothing_and_runs_no_body() {
     assert_eq!(peek(bypass(a.find_by(async || ran()))).await, None);
     assert_eq!(bypass(peek(a.find_by(async || ran()))).await, None);
     assert_eq!(peek(refresh(a.find_by(async || ran()))).await.unwrap().value, Some(1));
-    let inside = private::Lookup::bypass(&a.cache, &ROW);
-    assert_eq!(peek(inside.read::<u64, private::Unseen, _>(async || panic!("the body ran"))).await, None);
+    let inside = private::Lookup::<u64>::bypass(&a.cache, &ROW);
+    assert_eq!(peek(inside.read::<private::Unseen, _>(async || panic!("the body ran"))).await, None);
     assert_eq!(peek(async { 5 }).await, None, "no cached function was called");
     world.store.down();
     assert_eq!(peek(a.find()).await, None);

@@ -49,8 +49,9 @@ impl Instance {
             pause().await;
             (seen.0 > 0).then_some(seen)
         };
-        let lookup = private::Lookup::new(&self.cache, &ARTICLE, |text| text.literal("article"), tags);
-        lookup.tagged(tag_of).read::<_, private::Unseen, _>(load).await
+        let lookup =
+            private::Lookup::new(&self.cache, &ARTICLE, |_| {}, |text| text.literal("article"), tags);
+        lookup.tagged(tag_of).read::<private::Unseen, _>(load).await
     }
 
     /// Reads the article; the loader tells when it has seen it and waits.
@@ -298,8 +299,8 @@ fn tags_of(articles: &Vec<Article>, tags: &mut private::ValueTags<'_>) {
 impl Instance {
     async fn articles(&self, groups: std::ops::Range<u64>) -> usize {
         let load = || async { groups.chain([2, 2]).map(|group| (group, 0)).collect::<Vec<Article>>() };
-        let lookup = private::Lookup::new(&self.cache, &LIST, |text| text.literal("articles"), tags);
-        lookup.tagged(tags_of).read::<_, private::Unseen, _>(load).await.len()
+        let lookup = private::Lookup::new(&self.cache, &LIST, |_| {}, |text| text.literal("articles"), tags);
+        lookup.tagged(tags_of).read::<private::Unseen, _>(load).await.len()
     }
 }
 

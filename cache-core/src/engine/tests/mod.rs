@@ -7,6 +7,7 @@ mod clear;
 mod degrade;
 mod entries;
 mod flights;
+mod l1;
 mod learned;
 mod memo;
 mod mixups;
