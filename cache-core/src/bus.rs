@@ -7,11 +7,70 @@
 //! * **J2** A store vouches only for what it has told: whatever was marked up to the end of a lease has been told by then, or whoever
 //!   marked it waits for longer than the lease.
 //! * **J3** After a doubt nothing counts that was heard before it: neither what a listener keeps, nor a lease that was asked for earlier.
+//! * **J4** What a listener keeps was read after this process was known as one to be told (`shares`), and nothing was told of it or
+//!   doubted since *before that read was asked for*.
+//!
+//! `docs/decisions/0019-l1-coherence.md` has the reasons.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::time::StoreTime;
+
+/// How long a store vouches at most, and so how long a writer waits at most for those who do not acknowledge what they were told.
+/// One value for all that share a store, and part of what they agree on there.
+pub const LEASE: Duration = Duration::from_secs(1);
+
+/// How long what was read with `shares` may be kept at most, from before it was asked for: a store forgets a little later who shares.
+pub const HOLDS: Duration = Duration::from_secs(60 * 60);
+
+/// Those who may still hold what a write was about in their own memory, and have not said yet that they do not any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sharers {
+    /// Who is to acknowledge, and what.
+    pub awaited: Vec<Sharer>,
+    /// Whether there may be others: then only time tells.
+    pub is_unknown: bool,
+}
+
+/// One of them, in a store's own numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sharer {
+    /// Where the acknowledgements are kept.
+    pub board: Arc<str>,
+    /// Which life of the board the numbers belong to.
+    pub life: u64,
+    /// Who.
+    pub member: u64,
+    /// How many leases he had asked for when he was told.
+    pub beats: u64,
+    /// The number of what he was told.
+    pub message: u64,
+}
+
+impl Sharers {
+    /// Whether there is nobody to wait for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.awaited.is_empty() && !self.is_unknown
+    }
+
+    /// Adds others. Of one who is to acknowledge two things the later one counts.
+    pub fn extend(&mut self, others: Self) {
+        self.is_unknown |= others.is_unknown;
+        for other in others.awaited {
+            let is_same = |known: &&mut Sharer| {
+                known.board == other.board && known.life == other.life && known.member == other.member
+            };
+            match self.awaited.iter_mut().find(is_same) {
+                Some(known) if known.message >= other.message => {}
+                Some(known) => *known = other,
+                None => self.awaited.push(other),
+            }
+        }
+    }
+}
 
 /// A moment on a listener's own clocks, before a lease is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -150,7 +150,13 @@ mod tests {
     }
 
     fn found() -> Found {
-        Found { epoch: Epoch(1), now: StoreTime(99), blob: None, tags: vec![stamp(1, Some(9))] }
+        Found {
+            epoch: Epoch(1),
+            now: StoreTime(99),
+            blob: None,
+            tags: vec![stamp(1, Some(9))],
+            shared: false,
+        }
     }
 
     const WANTED: Wanted<'_> = Wanted { fingerprint: 5, full_key: None, tags: 1 };

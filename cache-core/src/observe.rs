@@ -98,6 +98,10 @@ counters! {
         refused,
         /// Fenced writes whose clear was not confirmed in time; a task went on trying.
         unconfirmed,
+        /// Writes that had to wait for others who may hold in their own memory what they change.
+        awaited,
+        /// Of these, those for which a whole lease passed before all had answered.
+        outwaited,
         /// Writes that could not be fenced, were made, and left what they changed in the outbox.
         outboxed,
         /// Writes that could not be fenced and were made all the same.

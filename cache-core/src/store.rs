@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::bus::Listener;
+use crate::bus::{Listener, Sharers};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::key::Namespace;
 pub use crate::subject::TagStamp;
@@ -45,6 +45,9 @@ pub struct GetRequest<'a> {
     pub key: &'a EntryKey,
     /// The tags whose generations are wanted.
     pub tags: &'a [Subject],
+    /// Whether this process may keep what it reads for itself: then it is made known first, as one to be told, for the entry's
+    /// subject and the tags.
+    pub shares: bool,
 }
 
 /// Answer to [`Store::get`].
@@ -58,6 +61,8 @@ pub struct Found {
     pub blob: Option<Bytes>,
     /// One stamp for each tag asked for, in order, read in the same round trip.
     pub tags: Vec<TagStamp>,
+    /// Whether a writer to the subject or one of the tags will wait for this process from before the read on, where that was asked for.
+    pub shared: bool,
 }
 
 /// What [`Store::lease`] is asked for.
@@ -83,6 +88,8 @@ pub struct LeaseRequest<'a> {
     pub seed: u64,
     /// Generations live at least this long from now.
     pub tag_ttl: Duration,
+    /// As in [`GetRequest::shares`].
+    pub shares: bool,
 }
 
 /// Where a fence came from: how a [`Healer`](crate::heal::Healer) finds out whether its writer is finished. Printable ASCII
@@ -174,6 +181,8 @@ pub enum Leased {
         now: StoreTime,
         /// Generations to stamp the entry with; all are there and unfenced.
         tags: Vec<TagStamp>,
+        /// As in [`Found::shared`].
+        shared: bool,
     },
     /// An entry of the current epoch stands (with `force` only another one than [`LeaseRequest::over`]). The caller still compares its tags.
     Present(Found),
@@ -252,6 +261,8 @@ pub struct Marked {
     pub now: StoreTime,
     /// The places of the subjects on which queued writes stand.
     pub queued: Vec<usize>,
+    /// Who may still hold what was marked in his own memory.
+    pub sharers: Sharers,
 }
 
 /// A value to install at clear.
@@ -433,13 +444,28 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         0
     }
 
-    /// From now on tells this listener of all writes, by the rules of [`crate::bus`], and vouches for that as far as it can. It is
-    /// let go of when its owner is. Called once, when a cache with an L1 is built.
+    /// Returns when all of these have acknowledged what they were told; never, where only time tells. The engine waits no longer
+    /// than [`LEASE`](crate::bus::LEASE). Dropped at any time, nothing is lost.
+    fn acknowledged<'a>(&'a self, sharers: &'a Sharers) -> BoxFuture<'a, ()> {
+        match sharers.is_empty() {
+            true => Box::pin(std::future::ready(())),
+            false => Box::pin(std::future::pending()),
+        }
+    }
+
+    /// A whole lease has passed since these were to acknowledge something: whoever of them has asked for no lease since holds
+    /// nothing any more, and nobody need wait for him again.
+    fn forget<'a>(&'a self, _sharers: &'a Sharers) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// From now on tells this listener of all writes in a namespace, by the rules of [`crate::bus`], and vouches for that as far as it
+    /// can. It is let go of when its owner is. Called once, when a cache with an L1 is built.
     ///
     /// # Errors
     /// One sentence that says why this store never will, and what to do: then there can be no L1 over it. A store that hears of no
     /// writes has the default.
-    fn join(&self, _listener: Weak<dyn Listener>) -> Result<(), String> {
+    fn join(&self, _namespace: &Namespace, _listener: Weak<dyn Listener>) -> Result<(), String> {
         Err(format!("the store ({}) does not tell of what others write: leave `.l1(…)` out", self.describe()))
     }
 

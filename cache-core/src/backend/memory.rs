@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use self::listeners::Listeners;
 use self::queued::Shown;
-use crate::bus::Listener;
+use crate::bus::{Listener, Sharers};
 use crate::entry;
 use crate::key::Namespace;
 use crate::store::{
@@ -201,6 +201,8 @@ impl State {
             now,
             blob: value.map(|(blob, _)| blob.clone()),
             tags: self.stamps(tags, now),
+            // Whoever listens is told in the same process.
+            shared: true,
         }
     }
 
@@ -416,7 +418,7 @@ impl MemoryStore {
             return Leased::Busy;
         }
         slot.leases.insert(request.key.field, (request.token, now.after(request.duration)));
-        Leased::Granted { epoch: found.epoch, now, tags: found.tags }
+        Leased::Granted { epoch: found.epoch, now, tags: found.tags, shared: true }
     }
 
     fn try_fill(&self, request: &FillRequest<'_>) -> Filled {
@@ -467,7 +469,8 @@ impl MemoryStore {
             let subject = &request.subjects[*place];
             subject.kind() == Kind::Entity && state.queued(subject, now).is_some()
         };
-        Marked { epochs, now, queued: (0..request.subjects.len()).filter(is_queued).collect() }
+        let queued = (0..request.subjects.len()).filter(is_queued).collect();
+        Marked { epochs, now, queued, sharers: Sharers::default() }
     }
 
     fn lift_fences(&self, request: &ClearRequest<'_>) -> Cleared {
@@ -529,6 +532,7 @@ mod tests {
             finished: &[],
             seed: 0,
             tag_ttl: minute,
+            shares: false,
         };
         let _ = store.lease(request).await.unwrap();
         let blob = Bytes::from_static(b"value");

@@ -35,7 +35,7 @@ impl<O: Output> Reader<'_, O> {
         let (key, store) = (&self.plan.key, self.core.store()?);
         let Aside { epoch, now, since, blob } =
             self.core.ask(&self.plan.touched(store, &[]), store.aside(key)).await.ok()??;
-        let kept = Found { epoch, now, blob: Some(blob), tags: Vec::new() };
+        let kept = Found { epoch, now, blob: Some(blob), tags: Vec::new(), shared: false };
         let mut alive = self.invalidated(&kept, Some(since), &found, window)?;
         alive.force = Force::No;
         Some(alive)

@@ -315,7 +315,7 @@ impl<V: Cacheable> Reading<'_, V> {
             Box::pin(async move {
                 let request = |&place: &usize| {
                     let plan = self.readers[place].plan;
-                    GetRequest { key: &plan.key, tags: &plan.tags }
+                    GetRequest { key: &plan.key, tags: &plan.tags, shares: false }
                 };
                 let requests: Vec<_> = chunk.iter().map(request).collect();
                 store.get_many(&requests).await

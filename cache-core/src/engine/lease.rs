@@ -127,9 +127,10 @@ impl Core {
             finished,
             seed: self.random(),
             tag_ttl: plan.state.tag_lifetime(),
+            shares: false,
         };
         match self.ask(&plan.touched(store, &asked), store.lease(request)).await? {
-            Leased::Granted { epoch, now, tags } => {
+            Leased::Granted { epoch, now, tags, .. } => {
                 grant.stamp = Stamp { epoch, now, asked, tags };
                 Ok(Asked::Granted(grant))
             }

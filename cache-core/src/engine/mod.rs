@@ -8,6 +8,7 @@ mod behind;
 mod call;
 mod clear;
 mod heal;
+mod heard;
 mod hint;
 mod join;
 mod lease;
@@ -129,6 +130,8 @@ pub(crate) struct Faults {
     pub(crate) clears_unnoticed: bool,
     /// Every fence that is old enough to be asked about is lifted.
     pub(crate) heals_by_age: bool,
+    /// A write returns before those who may hold what it changes have heard of it.
+    pub(crate) returns_unheard: bool,
     /// A write returns as if its clear had been confirmed.
     pub(crate) clears_unconfirmed: bool,
     /// A clear that found its fence gone is taken for any other.

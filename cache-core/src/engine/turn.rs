@@ -71,6 +71,7 @@ impl Core {
                 finished: &[],
                 seed: self.random(),
                 tag_ttl: Duration::ZERO,
+                shares: false,
             };
             match self.ask(&touched, store.lease(request)).await {
                 Ok(Leased::Granted { epoch, now, .. }) => {

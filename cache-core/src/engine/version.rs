@@ -55,6 +55,7 @@ impl Core {
             finished: &[],
             seed: self.random(),
             tag_ttl: LIFETIME,
+            shares: false,
         };
         let touched = Touched::new(store.shard(&key.subject), tags.iter().map(|tag| store.shard(tag)));
         let answer = self.ask(&touched, store.lease(request)).await.ok()?;

@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::Core;
 use super::ask::within;
+use super::heard::Told;
+use crate::bus::Sharers;
 use crate::entry::{self, Header};
 use crate::error::{StoreError, StoreErrorKind, WriteError, WriteErrorKind};
 use crate::mode;
@@ -47,6 +49,8 @@ struct Fence {
     subjects: Vec<Subject>,
     /// By the part that their subject is in.
     puts: BTreeMap<usize, Vec<Put>>,
+    /// Who was told by its marks, and must have heard of it before the write returns.
+    told: Mutex<Told>,
 }
 
 impl Core {
@@ -67,6 +71,7 @@ impl Core {
             origin,
             subjects: writes.subjects,
             puts: BTreeMap::new(),
+            told: Mutex::default(),
         };
         // Armed while the mark is under way: a caller that goes away, or an answer that never comes, leaves a fence that
         // nobody needs.
@@ -105,12 +110,13 @@ impl Core {
         origin: Origin,
     ) -> Result<(), StoreError> {
         let Some(store) = self.store().filter(|_| !subjects.is_empty()) else { return Ok(()) };
-        let mut fence =
-            Fence { core: self.clone(), writer: self.new_writer(), origin, subjects, puts: BTreeMap::new() };
+        let (puts, told) = (BTreeMap::new(), Mutex::default());
+        let mut fence = Fence { core: self.clone(), writer: self.new_writer(), origin, subjects, puts, told };
         // All of it is fenced at one time: an entry that is not cleared yet may go into the load of one that is.
         for _ in 0..DELIVERIES {
             fence.mark_once(store).await?;
             if fence.clear_once(store).await? {
+                self.heard(store, fence.take_told()).await;
                 return Ok(());
             }
             fence.writer = self.new_writer();
@@ -199,13 +205,15 @@ impl Drop for Undo {
 
 impl Fenced {
     /// The write became visible: lifts the fence, drops what was stored before it, and installs what may be installed.
-    /// Carries on in the background when the caller goes away or has waited long enough.
+    /// Carries on in the background when the caller goes away or has waited long enough. Meanwhile waits for those who may hold in
+    /// their own memory what was there before, a lease at most from when they were told.
     ///
     /// # Errors
     /// [`WriteErrorKind::Unclear`] when the store did not confirm in time: the write was made.
     pub async fn clear(self) -> Result<(), WriteError> {
         let Some(fence) = self.0 else { return Ok(()) };
         let core = fence.core.clone();
+        let told = fence.take_told();
         let (done, mut steps) = watch::channel(());
         let clearing = tokio::spawn(fence.clear_for_ever(done));
         if core.settings.faults.clears_unconfirmed {
@@ -215,14 +223,21 @@ impl Fenced {
             // As long as one part after the other is confirmed.
             while let Ok(changed) = tokio::time::timeout(core.settings.clear_wait, steps.changed()).await {
                 if changed.is_err() {
-                    return clearing.await.is_ok();
+                    return clearing.await.ok();
                 }
             }
-            false
+            None
         };
-        match confirmed.await {
-            true => Ok(()),
-            false => {
+        let heard = async |told| match core.store() {
+            Some(store) => core.heard(store, told).await,
+            None => {}
+        };
+        match tokio::join!(confirmed, heard(told)).0 {
+            Some(told) => {
+                heard(told).await;
+                Ok(())
+            }
+            None => {
                 core.writes.unconfirmed.add();
                 Err(WriteError::new(WriteErrorKind::Unclear, None))
             }
@@ -251,7 +266,16 @@ impl Fenced {
             return Ok(());
         };
         let marked = fence.mark_once(store).await;
-        marked.map(drop).map_err(|error| WriteError::new(WriteErrorKind::Unfenced, Some(error)))
+        marked.map_err(|error| WriteError::new(WriteErrorKind::Unfenced, Some(error)))?;
+        fence.core.heard(store, fence.take_told()).await;
+        Ok(())
+    }
+
+    /// Waits until nobody serves from his own memory any more what it fences: for writes under it that return before it is cleared.
+    pub async fn heard(&self) {
+        if let Some((fence, store)) = self.0.as_ref().and_then(|fence| Some((fence, fence.core.store()?))) {
+            fence.core.heard(store, fence.take_told()).await;
+        }
     }
 
     /// What it fences.
@@ -264,7 +288,7 @@ impl Fenced {
 impl Fence {
     async fn mark_once(&self, store: &Arc<dyn Store>) -> Result<Marked, StoreError> {
         let (epochs, now) = (Vec::with_capacity(self.subjects.len()), StoreTime::default());
-        let mut marked = Marked { epochs, now, queued: Vec::new() };
+        let mut marked = Marked { epochs, now, queued: Vec::new(), sharers: Sharers::default() };
         for (at, subjects) in self.subjects.chunks(AT_ONCE).enumerate() {
             let request = MarkRequest {
                 writer: self.writer,
@@ -280,8 +304,15 @@ impl Fence {
             marked.epochs.extend(part.epochs);
             marked.now = marked.now.max(part.now);
             marked.queued.extend(part.queued.into_iter().map(|place| at * AT_ONCE + place));
+            let told = self.core.told(part.sharers, subjects);
+            self.told.lock().unwrap_or_else(PoisonError::into_inner).add(told);
         }
         Ok(marked)
+    }
+
+    /// Who was told and may not have heard yet; they are waited for once.
+    fn take_told(&self) -> Told {
+        std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn clear_part(
@@ -306,9 +337,9 @@ impl Fence {
 
     /// Lifts the fence of a write that is visible. If the fence was lost meanwhile, an entry that is not cleared yet may have
     /// gone into the load of one that is; so everything is fenced once more, all of it, and cleared again. Only then is
-    /// nothing left that was made of something older. `done` hears of each part the first time.
-    async fn clear_for_ever(mut self, done: watch::Sender<()>) {
-        let Some(store) = self.core.store().cloned() else { return };
+    /// nothing left that was made of something older. `done` hears of each part the first time. Answers who was told once more.
+    async fn clear_for_ever(mut self, done: watch::Sender<()>) -> Told {
+        let Some(store) = self.core.store().cloned() else { return Told::default() };
         let mut retry = Retry::default();
         let mut puts = std::mem::take(&mut self.puts);
         let mut is_first = true;
@@ -333,7 +364,7 @@ impl Fence {
             }
             if is_intact || self.core.settings.faults.ignores_lost_fences {
                 self.core.healing.cleared(&self.origin);
-                return;
+                return self.take_told();
             }
             is_first = false;
             // Another id: a second mark under the old one could meet its own clear.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use crate::bus::Listener;
+use crate::bus::{Listener, Sharers};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::key::Namespace;
 use crate::store::{
-    Answers, Aside, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
-    MarkRequest, Marked, PendRequest, Queued, Shard, Store, StoreResult,
+    Answers, Aside, BoxFuture, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest,
+    Leased, MarkRequest, Marked, PendRequest, Queued, Shard, Store, StoreResult,
 };
 use crate::subject::{EntryKey, JournalId, Position, Subject, Token};
 
@@ -228,6 +228,18 @@ macro_rules! commands {
 
             fn shard(&self, subject: &Subject) -> Shard {
                 self.inner.shard(subject)
+            }
+
+            fn acknowledged<'a>(&'a self, sharers: &'a Sharers) -> BoxFuture<'a, ()> {
+                self.inner.acknowledged(sharers)
+            }
+
+            fn forget<'a>(&'a self, sharers: &'a Sharers) -> BoxFuture<'a, ()> {
+                self.inner.forget(sharers)
+            }
+
+            fn join(&self, namespace: &Namespace, listener: Weak<dyn Listener>) -> Result<(), String> {
+                self.inner.join(namespace, listener)
             }
 
             fn connections(&self) -> u64 {

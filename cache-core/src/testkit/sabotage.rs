@@ -40,6 +40,8 @@ pub enum Rule {
     HealersAsked,
     /// A write returns only when the store confirmed its clear.
     ConfirmedClear,
+    /// A write returns only when nobody serves from his own memory what it has changed. Without it: they hear of it, and nobody waits.
+    HeardByAll,
     /// A write whose fence was lost fences and clears everything once more.
     LostFenceSetAgain,
     /// Nothing becomes visible before it is fenced. Without it: invalidated after COMMIT.
@@ -92,6 +94,7 @@ impl Builder {
             Rule::TagsBeforeLoad => &mut faults.reads_tags_late,
             Rule::HealersAsked => &mut faults.heals_by_age,
             Rule::ConfirmedClear => &mut faults.clears_unconfirmed,
+            Rule::HeardByAll => &mut faults.returns_unheard,
             Rule::LostFenceSetAgain => &mut faults.ignores_lost_fences,
             Rule::FenceBeforeCommit => &mut faults.fences_late,
             Rule::ClearAfterCommit => &mut faults.clears_early,

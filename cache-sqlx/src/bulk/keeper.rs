@@ -77,6 +77,7 @@ impl Keeper {
         let (puts, settled, on_unfenced) = (Vec::new(), self.settled.clone(), OnUnfenced::Reject);
         let writes = Writes { subjects, puts, settled, on_unfenced };
         let fence = self.cache.fence(writes, origin).await.map_err(TxError::Unfenced)?;
+        fence.heard().await;
         std::mem::replace(&mut self.fence, fence).lift();
         self.anchor = anchor;
         Ok(())

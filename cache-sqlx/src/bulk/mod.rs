@@ -95,6 +95,8 @@ pub async fn bulk(cache: &Cache, pool: &PgPool, names: impl FnOnce(&Recording)) 
         let (anchor, origin) = anchor(&cache, &pool).await?;
         let (cover, settled) = (Cover::new(&writes.subjects), writes.settled.clone());
         let fence = cache.fence(writes, origin).await.map_err(TxError::Unfenced)?;
+        // Its transactions return while it stands.
+        fence.heard().await;
         let (keeper, ends) = mpsc::channel(1);
         let (cache_of, pool_of) = (cache.clone(), pool.clone());
         tokio::spawn(

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use cache_core::bus::Sharers;
 use cache_core::store::{Aside, Cleared, Fence, Filled, Found, Leased, Marked};
 use cache_core::subject::{EntryKey, Epoch, Subject, TagStamp};
 
@@ -118,7 +119,7 @@ impl Job {
         match &self.command {
             Command::Get { key, .. } => {
                 let epoch = epoch(data, key);
-                StoreSays::Found(Found { epoch, now, blob: so_far.blob, tags: so_far.stamps })
+                StoreSays::Found(Found { epoch, now, blob: so_far.blob, tags: so_far.stamps, shared: false })
             }
             Command::Lease { key, token, .. } => {
                 let granted = matches!(so_far.gate, Some(Gate::Granted));
@@ -130,10 +131,14 @@ impl Job {
                 }
                 let epoch = epoch(data, key);
                 StoreSays::Leased(match so_far.gate {
-                    Some(Gate::Granted) => Leased::Granted { epoch, now, tags: so_far.stamps },
-                    Some(Gate::Present(blob)) => {
-                        Leased::Present(Found { epoch, now, blob: Some(blob), tags: so_far.stamps })
-                    }
+                    Some(Gate::Granted) => Leased::Granted { epoch, now, tags: so_far.stamps, shared: false },
+                    Some(Gate::Present(blob)) => Leased::Present(Found {
+                        epoch,
+                        now,
+                        blob: Some(blob),
+                        tags: so_far.stamps,
+                        shared: false,
+                    }),
                     _ => Leased::Busy,
                 })
             }
@@ -144,9 +149,12 @@ impl Job {
             Command::Aside { .. } => StoreSays::Aside(so_far.aside),
             Command::Release { .. } => StoreSays::Released,
             Command::ClearNamespace { .. } => StoreSays::ClearedNamespace,
-            Command::Mark { .. } => {
-                StoreSays::Marked(Marked { epochs: so_far.epochs, now, queued: Vec::new() })
-            }
+            Command::Mark { .. } => StoreSays::Marked(Marked {
+                epochs: so_far.epochs,
+                now,
+                queued: Vec::new(),
+                sharers: Sharers::default(),
+            }),
             Command::Clear { writer, .. } => {
                 StoreSays::Cleared(*writer, Cleared { intact: !so_far.lost, installed: so_far.installed })
             }

@@ -78,7 +78,8 @@ impl Store for SimStore {
     }
 
     fn lease<'a>(&'a self, request: LeaseRequest<'a>) -> StoreResult<'a, Leased> {
-        let LeaseRequest { key, tags, token, duration, force, over, finished, seed, tag_ttl } = request;
+        let LeaseRequest { key, tags, token, duration, force, over, finished, seed, tag_ttl, shares: _ } =
+            request;
         answered!(
             self,
             Command::Lease {

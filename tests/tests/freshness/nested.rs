@@ -73,7 +73,12 @@ impl Store for OneByOne {
                 now = Some(marked.now);
                 self.after_mark.pass(Point::Committed).await;
             }
-            Ok(Marked { epochs, now: now.unwrap_or_default(), queued: Vec::new() })
+            Ok(Marked {
+                epochs,
+                now: now.unwrap_or_default(),
+                queued: Vec::new(),
+                sharers: cache_core::bus::Sharers::default(),
+            })
         })
     }
 

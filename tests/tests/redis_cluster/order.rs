@@ -82,7 +82,7 @@ impl Stage<'_> {
             if reader.leases == done {
                 let request = LeaseRequest { force: true, ..self.trial.request(&self.user, &[]) };
                 let token = request.token;
-                if let Leased::Granted { epoch, now, tags: stamps } = self.trial.lease(request).await {
+                if let Leased::Granted { epoch, now, tags: stamps, .. } = self.trial.lease(request).await {
                     lease = Some(Lease { key: self.user.clone(), tags: vec![], token, epoch, now, stamps });
                 }
             }
@@ -134,7 +134,7 @@ async fn a_tags_fence_comes_before_its_generation() {
         if let Leased::Granted { epoch, .. } = {
             let request = trial.request(&list, &tags);
             let leased = trial.lease(request).await;
-            if let Leased::Granted { epoch, now, tags: stamps } = &leased {
+            if let Leased::Granted { epoch, now, tags: stamps, .. } = &leased {
                 let (token, key, tags) = (request.token, list.clone(), tags.to_vec());
                 let lease = Lease { key, tags, token, epoch: *epoch, now: *now, stamps: stamps.clone() };
                 trial.fill(&lease, "old").await;

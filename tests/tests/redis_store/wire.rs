@@ -79,7 +79,7 @@ async fn many_entries_are_one_round_trip() {
         })
         .collect();
     assert!(store.fill_many(&fills).await.iter().all(|filled| filled.as_ref().unwrap().stored));
-    let gets: Vec<_> = keys.iter().map(|key| GetRequest { key, tags: &tags }).collect();
+    let gets: Vec<_> = keys.iter().map(|key| GetRequest { key, tags: &tags, shares: false }).collect();
     let back: Vec<_> = asked.iter().map(|asked| (asked.key.clone(), asked.token)).collect();
 
     let one_pipeline = async |name: &str, commands: u64, tags: u64, sending: BoxFuture<'_, ()>| {

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use redis::Value;
+
 use super::error::rejected;
 use super::link::Step;
 use super::nodes::Nodes;
 use super::parts::{self, Sight, Stamp};
 use super::reply::{self, Answer, Gate, is_torn};
 use super::send::{Done, Job, Reach, all};
+use super::shares::Shares;
 use super::words::{keys, lifetime, on_part, read_generation, token_text, writers};
 use super::{queued, script, torn};
+use crate::bus::Sharers;
 use crate::error::StoreError;
 use crate::store::{
     Aside, ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Put,
@@ -62,13 +66,15 @@ pub(super) fn leased(
     Answer { word, now, value }: Answer,
     server: Epoch,
     part: Stamp,
-    tags: Vec<TagStamp>,
+    (tags, shared): (Vec<TagStamp>, bool),
 ) -> Result<Leased, StoreError> {
     let epoch = part.fold(server);
     match (word.as_str(), value) {
-        ("granted", None) => Ok(Leased::Granted { epoch, now, tags }),
+        ("granted", None) => Ok(Leased::Granted { epoch, now, tags, shared }),
         ("busy", None) => Ok(Leased::Busy),
-        ("present", Some(blob)) => Ok(Leased::Present(Found { epoch, now, blob: Some(blob.into()), tags })),
+        ("present", Some(blob)) => {
+            Ok(Leased::Present(Found { epoch, now, blob: Some(blob.into()), tags, shared }))
+        }
         ("queued", Some(write)) => Ok(Leased::Queued(reply::queued(write, now, server)?)),
         _ => Err(rejected("a script gave an answer that this version does not understand")),
     }
@@ -126,7 +132,7 @@ pub(super) async fn get(nodes: &Nodes, key: &EntryKey, tags: &[Subject]) -> Resu
         if !reply::is_moved(&reply) {
             let blob = reply::blob(reply)?;
             let epoch = stamp.fold(link.epoch);
-            return Ok(Found { epoch, now: link.now(), blob, tags: Vec::new() });
+            return Ok(Found { epoch, now: link.now(), blob, tags: Vec::new(), shared: false });
         }
     }
     let mut jobs = vec![read_entry(key)];
@@ -144,7 +150,7 @@ pub(super) async fn get(nodes: &Nodes, key: &EntryKey, tags: &[Subject]) -> Resu
     let mut done = done.into_iter();
     let Some(Done { value, link, .. }) = done.next() else { return Err(unanswered()) };
     let epoch = stamp.map_or_else(|| nodes.parts.nobodys(), |stamp| stamp.fold(link.epoch));
-    Ok(Found { epoch, now: link.now(), blob: reply::blob(value)?, tags: stamps(done)? })
+    Ok(Found { epoch, now: link.now(), blob: reply::blob(value)?, tags: stamps(done)?, shared: false })
 }
 
 pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<Leased, StoreError> {
@@ -152,9 +158,12 @@ pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<L
     let stamp = nodes.stamp(&key.subject).await?;
     // On several servers the tags are read while the token is granted, in no order. Both come before the load, and that is
     // what counts: a token that is granted under a fenced tag is given back.
-    let mut jobs: Vec<Job<'_>> = tags.iter().map(|tag| lease_tag(request, tag)).collect();
+    let subjects = || tags.iter().chain([&key.subject]);
+    let mut shares = Shares::of(nodes, subjects().filter(|_| request.shares));
+    let mut jobs = shares.jobs();
+    jobs.extend(tags.iter().map(|tag| lease_tag(request, tag)));
     jobs.push(lease_entry(request, stamp));
-    let done = nodes.run(&jobs, Reach::All).await?;
+    let done = shares.takes(nodes.run(&jobs, Reach::All).await?);
 
     let (mut fences, mut stamps, mut granted) = (Vec::new(), Vec::with_capacity(tags.len()), None);
     let mut migrating = Vec::new();
@@ -169,12 +178,12 @@ pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<L
                 let generation = answer.value.as_deref().and_then(reply::generation);
                 stamps.push(TagStamp { epoch: link.epoch, generation });
             }
-            Gate::Open(answer) => granted = Some((answer, link.epoch)),
+            Gate::Open(answer) => granted = Some((answer, link)),
         }
     }
     // A queued write is newer than what any fence stands for.
-    if let Some((answer, server)) = granted.take_if(|(answer, _)| answer.word == "queued") {
-        return leased(answer, server, stamp, stamps);
+    if let Some((answer, link)) = granted.take_if(|(answer, _)| answer.word == "queued") {
+        return leased(answer, link.epoch, stamp, (stamps, false));
     }
     if !fences.is_empty() || !migrating.is_empty() {
         if granted.is_some_and(|(answer, _)| answer.word == "granted") {
@@ -189,8 +198,9 @@ pub(super) async fn lease(nodes: &Nodes, request: &LeaseRequest<'_>) -> Result<L
         }
         return Ok(Leased::Fenced(fences));
     }
-    let Some((answer, server)) = granted else { return Err(unanswered()) };
-    leased(answer, server, stamp, stamps)
+    let Some((answer, link)) = granted else { return Err(unanswered()) };
+    let shared = request.shares && shares.has(subjects(), &link);
+    leased(answer, link.epoch, stamp, (stamps, shared))
 }
 
 pub(super) async fn fill(nodes: &Nodes, request: &FillRequest<'_>) -> Result<Filled, StoreError> {
@@ -232,13 +242,29 @@ pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Mar
     let writer = request.writer.to_string();
     let (writer, origin) = (writer.as_str(), request.origin.as_str());
     let job = |subject| {
-        Job::idempotent(subject, move |_: Epoch| match subject.kind() {
-            Kind::Entity => Step::script(&script::MARK, &keys(subject, ['v', 'l', 'c', 's', 'p']), |cmd| {
-                cmd.arg(writer).arg(origin);
-            }),
-            Kind::Tag => Step::script(&script::MARK_TAG, &keys(subject, ['g', 'c']), |cmd| {
-                cmd.arg(writer).arg(origin).arg(request.seed).arg(lifetime(request.tag_ttl));
-            }),
+        let channel = nodes.channel(subject);
+        Job::idempotent(subject, move |epoch: Epoch| {
+            let told = |parts: &[String]| match &channel {
+                Some(channel) => [parts, &channel.keys(Some(subject))].concat(),
+                None => parts.to_vec(),
+            };
+            let tell = |cmd: &mut redis::Cmd| {
+                if let Some(channel) = &channel {
+                    channel.tell(cmd, epoch, Some(subject));
+                }
+            };
+            match subject.kind() {
+                Kind::Entity => {
+                    Step::script(&script::MARK, &told(&keys(subject, ['v', 'l', 'c', 's', 'p'])), |cmd| {
+                        cmd.arg(writer).arg(origin);
+                        tell(cmd);
+                    })
+                }
+                Kind::Tag => Step::script(&script::MARK_TAG, &told(&keys(subject, ['g', 'c'])), |cmd| {
+                    cmd.arg(writer).arg(origin).arg(request.seed).arg(lifetime(request.tag_ttl));
+                    tell(cmd);
+                }),
+            }
         })
     };
     // Of an entity. A tag's epoch is its server's own.
@@ -247,7 +273,10 @@ pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Mar
     let asks = |sight: &&Sight| sight.asks && sight.is_beside;
     let mut jobs: Vec<_> = request.subjects.iter().map(job).collect();
     jobs.extend(sights.iter().flatten().filter(asks).map(Sight::making));
-    let mut done = nodes.run(&jobs, Reach::All).await?;
+    let done = nodes.run(&jobs, Reach::All).await;
+    // Here, before anything of the write becomes visible, and whatever is known of the marks.
+    nodes.tells(request.subjects);
+    let mut done = done?;
     let mut answers = done.split_off(request.subjects.len()).into_iter();
     let mut stamps = Vec::with_capacity(sights.len());
     for sight in sights.iter().map(Option::as_ref) {
@@ -262,11 +291,15 @@ pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Mar
     let mut one_by_one = torn::mark(nodes, request, &migrating).await?.into_iter();
     let (mut epochs, mut now, mut queued) =
         (Vec::with_capacity(done.len()), StoreTime::default(), Vec::new());
+    let mut sharers = Sharers::default();
     for (place, (Done { value, link, .. }, stamp)) in done.into_iter().zip(stamps).enumerate() {
         let told = match is_torn(&value) {
             true => one_by_one.next().ok_or_else(unanswered)?,
             false => {
-                let (now, is_queued) = reply::marked(&value)?;
+                let (now, is_queued, told) = reply::marked(&value)?;
+                if let Some(channel) = nodes.channel(&request.subjects[place]) {
+                    sharers.extend(channel.sharers(told, &link));
+                }
                 (link.epoch, now, is_queued)
             }
         };
@@ -281,7 +314,7 @@ pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Mar
             queued.push(place);
         }
     }
-    Ok(Marked { epochs, now, queued })
+    Ok(Marked { epochs, now, queued, sharers })
 }
 
 pub(super) async fn clear(nodes: &Nodes, request: &ClearRequest<'_>) -> Result<Cleared, StoreError> {
@@ -322,18 +355,28 @@ pub(super) async fn clear_namespace(
     namespace: &str,
     seed: u64,
 ) -> Result<Duration, StoreError> {
-    let parts = nodes.parts.of(namespace);
+    let (parts, channel) = (nodes.parts.of(namespace), nodes.channel_of(namespace));
     let mut shards = BTreeMap::<Shard, Vec<Job<'_>>>::new();
     for part in parts.iter() {
         let turn = Job::idempotent(&part.tag, move |_| parts::turn(&part.tag, seed));
         shards.entry(nodes.shard(&part.tag)).or_default().push(turn);
     }
+    if let (Some(channel), Some(jobs)) = (&channel, shards.values_mut().next()) {
+        jobs.push(channel.tell_all());
+    }
     let groups: Vec<_> = shards.into_values().collect();
     let turned = all(groups.iter().map(|jobs| nodes.run(jobs, Reach::Any)).collect()).await;
+    if let Some(channel) = &channel {
+        channel.forgets_all();
+    }
     let acknowledged = |done: Vec<Done>| {
-        let turned = |done: Done| match reply::stamp(done.value, done.link.epoch)?.generation {
-            Some(_) => Ok(()),
-            None => Err(unanswered()),
+        let turned = |done: Done| match done.value {
+            // That all are told.
+            Value::Int(_) => Ok(()),
+            turned => match reply::stamp(turned, done.link.epoch)?.generation {
+                Some(_) => Ok(()),
+                None => Err(unanswered()),
+            },
         };
         done.into_iter().try_for_each(turned)
     };

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError};
+use redis::aio::{AsyncPushSender, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::address::{Endpoint, Tls};
+use super::address::{Access, Endpoint, Login, Tls};
 use super::error::Refusal;
 use super::tls::Connector;
 
@@ -65,11 +65,41 @@ impl Dialer {
     }
 
     pub(super) async fn dial(&self, server: &Endpoint) -> Result<Dialled, Refusal> {
+        // Credentials are sent by the caller: the client would hide the server's own words.
+        self.talk(server, RedisConnectionInfo::default(), AsyncConnectionConfig::new()).await
+    }
+
+    /// A connection that hears what is published, in the order in which it and the answers come: `ear` has heard all that was
+    /// published before an answer when that is there. Logs in, since the server answers nothing else before.
+    pub(super) async fn dial_and_listen(
+        &self,
+        server: &Endpoint,
+        access: &Access,
+        ear: impl AsyncPushSender,
+    ) -> Result<Dialled, Refusal> {
+        let mut settings = RedisConnectionInfo::default()
+            .set_protocol(ProtocolVersion::RESP3)
+            .set_db(i64::from(access.database));
+        if let Some(Login { user, password }) = &access.login {
+            settings = settings.set_password(password);
+            if let Some(user) = user {
+                settings = settings.set_username(user);
+            }
+        }
+        self.talk(server, settings, AsyncConnectionConfig::new().set_push_sender(ear)).await
+    }
+
+    async fn talk(
+        &self,
+        server: &Endpoint,
+        settings: RedisConnectionInfo,
+        config: AsyncConnectionConfig,
+    ) -> Result<Dialled, Refusal> {
         let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(away)?;
         stream.set_nodelay(true).map_err(away)?;
         match &self.tls {
-            None => talk(stream).await,
-            Some(tls) => talk(tls.wrap(stream, server).await?).await,
+            None => talk(stream, settings, config).await,
+            Some(tls) => talk(tls.wrap(stream, server).await?, settings, config).await,
         }
     }
 
@@ -83,13 +113,14 @@ impl Dialer {
     }
 }
 
-async fn talk(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Dialled, Refusal> {
-    // Credentials are sent by the caller: the client would hide the server's own words.
-    let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(QUEUE);
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    settings: RedisConnectionInfo,
+    config: AsyncConnectionConfig,
+) -> Result<Dialled, Refusal> {
+    let settings = settings.set_skip_set_lib_name();
+    let config =
+        config.set_connection_timeout(None).set_response_timeout(None).set_pipeline_buffer_size(QUEUE);
     let opened = MultiplexedConnection::new_with_config(&settings, stream, config).await;
     let (connection, driver) = opened.map_err(|error| Refusal::Away(error.to_string()))?;
     Ok(Dialled { connection, driver: Driver(Some(tokio::spawn(driver))) })

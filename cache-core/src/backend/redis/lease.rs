@@ -39,6 +39,13 @@ impl Lease {
         self.until.fetch_max(end(asked), Ordering::Relaxed);
     }
 
+    /// How much is left of it; nothing where it has no end.
+    pub(super) fn left(&self, clock: &dyn Clock) -> Option<Duration> {
+        let until = self.until.load(Ordering::Relaxed);
+        let left = || Duration::from_nanos(until.saturating_sub(nanos(clock.monotonic())));
+        (until != ENDLESS).then(left)
+    }
+
     pub(super) fn has_lapsed(&self, clock: &dyn Clock) -> bool {
         let until = self.until.load(Ordering::Relaxed);
         // Where nobody hands over, no clock is read.

@@ -62,6 +62,8 @@ pub(super) struct Link {
     /// Nothing is sent for anybody once it has lapsed.
     pub(super) lease: Lease,
     clock: Arc<dyn Clock>,
+    /// When it was opened.
+    pub(super) since: Duration,
     /// The server's clock minus the monotonic one, in milliseconds; wraps.
     skew: AtomicU64,
     is_retired: AtomicBool,
@@ -76,6 +78,7 @@ impl Link {
             together: Arc::default(),
             epoch,
             lease: Lease::default(),
+            since: clock.monotonic(),
             clock,
             skew: AtomicU64::default(),
             is_retired: AtomicBool::default(),

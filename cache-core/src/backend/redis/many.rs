@@ -11,6 +11,7 @@ use super::nodes::Nodes;
 use super::parts::{Sight, Stamp};
 use super::reply::{self, Gate, is_torn};
 use super::send::{Done, Job, Reach};
+use super::shares::Shares;
 use super::torn;
 use crate::error::StoreError;
 use crate::store::{Fence, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased};
@@ -26,6 +27,11 @@ pub(super) fn of_all<T>(error: &StoreError, entries: usize) -> Each<T> {
 fn again(error: &StoreError) -> StoreError {
     let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     StoreError::new(error.kind(), why)
+}
+
+/// What an entry depends on.
+fn subjects<'a>(key: &'a EntryKey, tags: &'a [Subject]) -> impl Iterator<Item = &'a Subject> {
+    tags.iter().chain([&key.subject])
 }
 
 /// Each tag once, and where it is among them.
@@ -67,11 +73,17 @@ fn stamps(tags: &[Subject], unique: &Unique<'_>, done: &[Done]) -> Result<Vec<Ta
 pub(super) async fn get(nodes: &Nodes, requests: &[GetRequest<'_>]) -> Each<Found> {
     let (places, sights) = nodes.sights(requests.iter().map(|request| &request.key.subject));
     let unique = Unique::new(requests.iter().flat_map(|request| request.tags));
-    let mut jobs: Vec<_> = requests.iter().map(|request| read_entry(request.key)).collect();
+    let shared = |request: &&GetRequest<'_>| request.shares;
+    let mut shares = Shares::of(
+        nodes,
+        requests.iter().filter(shared).flat_map(|request| subjects(request.key, request.tags)),
+    );
+    let mut jobs = shares.jobs();
+    jobs.extend(requests.iter().map(|request| read_entry(request.key)));
     jobs.extend(unique.generations());
     jobs.extend(sights.iter().filter(|sight| sight.asks).map(Sight::question));
     let mut done = match nodes.run(&jobs, Reach::All).await {
-        Ok(done) => done,
+        Ok(done) => shares.takes(done),
         Err(error) => return of_all(&error, requests.len()),
     };
     let mut answers = done.split_off(requests.len() + unique.tags.len()).into_iter();
@@ -88,7 +100,8 @@ pub(super) async fn get(nodes: &Nodes, requests: &[GetRequest<'_>]) -> Each<Foun
     let found = |((request, Done { value, link, .. }), place): ((&GetRequest<'_>, Done), &usize)| {
         let tags = stamps(request.tags, &unique, &tags)?;
         let epoch = parts[*place].map_or_else(|| nodes.parts.nobodys(), |part| part.fold(link.epoch));
-        Ok(Found { epoch, now: link.now(), blob: reply::blob(value)?, tags })
+        let shared = request.shares && shares.has(subjects(request.key, request.tags), &link);
+        Ok(Found { epoch, now: link.now(), blob: reply::blob(value)?, tags, shared })
     };
     requests.iter().zip(done).zip(&places).map(found).collect()
 }
@@ -127,7 +140,7 @@ impl<'a> Verdict<'a> {
     fn of(
         request: &LeaseRequest<'a>,
         (done, part): (Done, Stamp),
-        unique: &Unique<'_>,
+        (unique, shares): (&Unique<'_>, &Shares<'_>),
         tags: &[Told],
     ) -> Self {
         let subject = &request.key.subject;
@@ -151,7 +164,10 @@ impl<'a> Verdict<'a> {
                     it.fences.extend(fences);
                     Err(unanswered())
                 }
-                Ok(Gate::Open(answer)) => leased(answer, link.epoch, part, stamps),
+                Ok(Gate::Open(answer)) => {
+                    let shared = request.shares && shares.has(subjects(request.key, request.tags), &link);
+                    leased(answer, link.epoch, part, (stamps, shared))
+                }
                 Err(error) => Err(error),
             };
         }
@@ -191,14 +207,20 @@ pub(super) async fn lease(nodes: &Nodes, requests: &[LeaseRequest<'_>]) -> Each<
         .await;
     };
     let unique = Unique::new(requests.iter().flat_map(|request| request.tags));
-    let mut jobs: Vec<_> = unique.tags.iter().map(|tag| lease_tag(first, tag)).collect();
+    let shared = |request: &&LeaseRequest<'_>| request.shares;
+    let mut shares = Shares::of(
+        nodes,
+        requests.iter().filter(shared).flat_map(|request| subjects(request.key, request.tags)),
+    );
+    let mut jobs = shares.jobs();
+    jobs.extend(unique.tags.iter().map(|tag| lease_tag(first, tag)));
     let parts = match nodes.stamps(requests.iter().map(|request| &request.key.subject)).await {
         Ok(parts) => parts,
         Err(error) => return of_all(&error, requests.len()),
     };
     jobs.extend(requests.iter().zip(&parts).map(|(request, part)| lease_entry(request, *part)));
     let mut done = match nodes.run(&jobs, Reach::All).await {
-        Ok(done) => done,
+        Ok(done) => shares.takes(done),
         Err(error) => return of_all(&error, requests.len()),
     };
     let entries = done.split_off(unique.tags.len());
@@ -207,7 +229,7 @@ pub(super) async fn lease(nodes: &Nodes, requests: &[LeaseRequest<'_>]) -> Each<
         .iter()
         .zip(entries)
         .zip(&parts)
-        .map(|((request, done), part)| Verdict::of(request, (done, *part), &unique, &tags))
+        .map(|((request, done), part)| Verdict::of(request, (done, *part), (&unique, &shares), &tags))
         .collect();
 
     let is_void =

@@ -8,6 +8,8 @@
 //! | `{name}:l` | hash: entry field -> `token\|lapses at` |
 //! | `{name}:c` | hash: writer -> `origin\|marked at\|solo`; no TTL, there only while a write is in flight |
 //! | `{name}:g` | a tag's generation, 16 hexadecimal digits |
+//! | `{name}:h` | hash: member -> 0, or what he was told last; who reads it and keeps it for himself, an hour and a bit |
+//! | `{ns#~}:m` | hash: the board, who keeps anything for himself in a namespace; no TTL, there only while somebody does |
 //! | `{name}:p` | hash: the last queued write; no TTL until it is settled |
 //! | `{name}:q` | stream: a journal's records; no TTL |
 //! | `{name}:i` | a journal's identity, 32 hexadecimal digits; no TTL |
@@ -19,6 +21,7 @@
 //! say which invariant of [`crate::store`] each keeps.
 
 mod address;
+mod bus;
 mod cluster;
 mod commands;
 mod dial;
@@ -38,6 +41,7 @@ mod reply;
 mod script;
 mod send;
 mod sentinel;
+mod shares;
 mod source;
 mod tally;
 #[cfg(feature = "redis-tls")]
@@ -49,7 +53,7 @@ mod torn;
 mod words;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -59,12 +63,13 @@ use self::error::Refusal;
 pub use self::journal::RedisJournal;
 use self::nodes::Nodes;
 pub use self::tally::RedisTally;
+use crate::bus::{Listener, Sharers};
 use crate::error::{BuildError, StoreError};
 use crate::key::Namespace;
 use crate::rng::SystemRng;
 use crate::store::{
-    Answers, Aside, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
-    MarkRequest, Marked, PendRequest, Queued, Shard, Store, StoreResult,
+    Answers, Aside, BoxFuture, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest,
+    Leased, MarkRequest, Marked, PendRequest, Queued, Shard, Store, StoreResult,
 };
 use crate::subject::{EntryKey, JournalId, Position, Subject, Token};
 use crate::time::SystemClock;
@@ -215,6 +220,24 @@ impl Store for RedisStore {
 
     fn connections(&self) -> u64 {
         self.inner.nodes.connections()
+    }
+
+    fn acknowledged<'a>(&'a self, sharers: &'a Sharers) -> BoxFuture<'a, ()> {
+        Box::pin(bus::acknowledged(&self.inner.nodes, sharers))
+    }
+
+    fn forget<'a>(&'a self, sharers: &'a Sharers) -> BoxFuture<'a, ()> {
+        Box::pin(bus::forget(&self.inner.nodes, sharers))
+    }
+
+    fn join(&self, namespace: &Namespace, listener: Weak<dyn Listener>) -> Result<(), String> {
+        match self.inner.nodes.join(namespace.as_str(), listener) {
+            true => Ok(()),
+            false => Err(format!(
+                "there is no L1 over a Redis Cluster yet ({}): leave `.l1(…)` out, or use one server, with or without sentinels",
+                self.inner.target
+            )),
+        }
     }
 
     fn describe(&self) -> String {

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::address::Access;
+use super::address::{Access, Endpoint};
 use super::dial::Dialer;
 use super::error::{Refusal, unavailable};
 use super::finding::Finding;
@@ -29,7 +29,7 @@ const PROBE_EVERY: Duration = Duration::from_millis(200);
 /// A server that is silent for so long is given up: more than a slow command takes, less than anybody waits.
 const PROBE_DEADLINE: Duration = Duration::from_secs(1);
 /// As long as a new connection may take; name resolution and a distant server included.
-const OPEN_DEADLINE: Duration = Duration::from_secs(2);
+pub(super) const OPEN_DEADLINE: Duration = Duration::from_secs(2);
 /// Pauses between attempts: doubled from the first to the last, each shortened by up to half at random.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
@@ -64,7 +64,7 @@ impl Node {
     /// The connection of this moment.
     pub(super) fn link(&self) -> Result<Arc<Link>, StoreError> {
         match &*self.shared.read() {
-            Current::Up(link) => Ok(link.clone()),
+            Current::Up(link, _) => Ok(link.clone()),
             Current::Opening => {
                 Err(unavailable(format!("{}: it is being connected", self.shared.place.name)))
             }
@@ -90,11 +90,16 @@ impl Node {
         link.give_up(refusal);
         loop {
             let tried = self.shared.tried.notified();
-            if !matches!(&*self.shared.read(), Current::Up(current) if Arc::ptr_eq(current, link)) {
+            if !matches!(&*self.shared.read(), Current::Up(current, _) if Arc::ptr_eq(current, link)) {
                 return;
             }
             tried.await;
         }
+    }
+
+    /// What others need who make connections of their own to the server that this one talks to.
+    pub(super) fn beside(&self) -> Beside {
+        Beside(self.shared.clone())
     }
 
     /// Whether it was tried and is not there.
@@ -115,6 +120,37 @@ impl fmt::Debug for Node {
     }
 }
 
+/// A node as seen by who makes another connection to its server.
+pub(super) struct Beside(Arc<Shared>);
+
+impl Beside {
+    pub(super) fn place(&self) -> &Place {
+        &self.0.place
+    }
+
+    /// The next connection that is there, and the server at its other end.
+    pub(super) async fn up(&self) -> (Arc<Link>, Endpoint) {
+        loop {
+            let tried = self.0.tried.notified();
+            if let Current::Up(link, server) = &*self.0.read() {
+                return (link.clone(), server.clone());
+            }
+            tried.await;
+        }
+    }
+
+    /// Waits until this connection is no longer the one in use.
+    pub(super) async fn down(&self, link: &Arc<Link>) {
+        loop {
+            let tried = self.0.tried.notified();
+            if !matches!(&*self.0.read(), Current::Up(current, _) if Arc::ptr_eq(current, link)) {
+                return;
+            }
+            tried.await;
+        }
+    }
+}
+
 /// Hears how the first attempt to connect went.
 pub(super) type FirstAttempt = oneshot::Receiver<Result<(), Refusal>>;
 
@@ -131,7 +167,8 @@ struct Shared {
 enum Current {
     /// Nobody knows yet.
     Opening,
-    Up(Arc<Link>),
+    /// With the server at its other end.
+    Up(Arc<Link>, Endpoint),
     Down(String),
 }
 
@@ -224,7 +261,7 @@ async fn supervise(shared: Arc<Shared>, first: oneshot::Sender<Result<(), Refusa
                             outage.is_over(&shared, &findings);
                             // Counted first: who gets an answer on it can know that it is another one.
                             shared.place.dialer.uses();
-                            shared.set(Current::Up(link.clone()));
+                            shared.set(Current::Up(link.clone(), named.server.clone()));
                             tell_first(Ok(()));
                             watching.await
                         }
@@ -280,7 +317,7 @@ pub(super) async fn probe_in_time(link: &Link, mode: Mode, clock: &dyn Clock) ->
     Err(Refusal::Away("it stopped answering".into()))
 }
 
-fn pause(attempt: u32, luck: f64) -> Duration {
+pub(super) fn pause(attempt: u32, luck: f64) -> Duration {
     let whole = FIRST_PAUSE.saturating_mul(1 << attempt.min(16)).min(LAST_PAUSE);
     whole.mul_f64(0.5 + luck / 2.0)
 }

@@ -1,8 +1,9 @@
 //! The servers of a store, and which of them has a subject. Refuses topologies that are not supported.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::address::{Target, Topology};
+use super::bus::{Bus, Channel};
 use super::cluster::Cluster;
 use super::dial::Dialer;
 use super::error::rejected;
@@ -13,6 +14,7 @@ use super::parts::{Division, Parts, Sight, Stamp};
 use super::send::{Done, Job, Reach, on_one};
 use super::sentinel::{Heard, Sentinels};
 use super::source::Source;
+use crate::bus::Listener;
 use crate::error::StoreError;
 use crate::rng::Rng;
 use crate::store::Shard;
@@ -25,6 +27,8 @@ pub(super) struct Nodes {
     servers: Servers,
     dialer: Dialer,
     pub(super) parts: Parts,
+    /// Who else is told of writes; not on a cluster.
+    bus: Option<Bus>,
 }
 
 #[derive(Debug)]
@@ -58,7 +62,7 @@ impl Nodes {
                 let (name, seeds, access) = (target.to_string(), seeds.clone(), target.access.clone());
                 let parts = Parts::new(Division::BySlot, clock.clone(), rng.clone());
                 let (cluster, first) = Cluster::start(name, seeds, access, dialer.clone(), clock, rng);
-                return Ok((Self { servers: Servers::Cluster(cluster), dialer, parts }, first));
+                return Ok((Self { servers: Servers::Cluster(cluster), dialer, parts, bus: None }, first));
             }
         };
         let access = target.access.clone();
@@ -70,8 +74,39 @@ impl Nodes {
             mode: Mode::Standalone,
         };
         let parts = Parts::new(Division::Whole, clock.clone(), rng.clone());
+        let bus = Some(Bus::new(target.access.database, clock.clone(), rng.clone()));
         let (node, first) = Node::start(place, clock, rng);
-        Ok((Self { servers: Servers::One(node), dialer, parts }, first))
+        Ok((Self { servers: Servers::One(node), dialer, parts, bus }, first))
+    }
+
+    /// Where writes to a subject are told of.
+    pub(super) fn channel(&self, subject: &Subject) -> Option<Arc<Channel>> {
+        self.bus.as_ref().map(|bus| bus.channel(subject, &self.parts))
+    }
+
+    /// Where the writes of a namespace are told of.
+    pub(super) fn channel_of(&self, namespace: &str) -> Option<Arc<Channel>> {
+        self.bus.as_ref().map(|bus| bus.channel_of(namespace, &self.parts))
+    }
+
+    /// Tells the listeners of this process of writes to these subjects.
+    pub(super) fn tells(&self, subjects: &[Subject]) {
+        for subject in subjects {
+            if let Some(channel) = self.channel(subject) {
+                channel.marked(&[subject.stripe()]);
+            }
+        }
+    }
+
+    /// Tells a listener of writes from now on; false where nobody hears of them.
+    pub(super) fn join(&self, namespace: &str, listener: Weak<dyn Listener>) -> bool {
+        match (&self.servers, &self.bus) {
+            (Servers::One(node), Some(bus)) => {
+                bus.join(&bus.channel_of(namespace, &self.parts), listener, node.beside());
+                true
+            }
+            _ => false,
+        }
     }
 
     /// How many connections to servers were taken into use.

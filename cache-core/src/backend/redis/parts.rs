@@ -72,6 +72,8 @@ struct Known {
     asked: Duration,
     /// When somebody undertook to ask again.
     undertaken: Duration,
+    /// What was asked for earlier does not count: the generation was turned.
+    turned: Duration,
 }
 
 impl Part {
@@ -92,10 +94,16 @@ impl Part {
         (stamp, is_due)
     }
 
+    /// It was turned: nothing counts that was asked for up to now.
+    pub(super) fn forgets(&self, now: Duration) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Known { turned: now + Duration::from_nanos(1), ..Known::default() };
+    }
+
     /// A server that was asked then has told this.
     fn learn(&self, stamp: Stamp, asked: Duration) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.stamp.is_none() || asked >= known.asked {
+        if asked >= known.turned && (known.stamp.is_none() || asked >= known.asked) {
             (known.stamp, known.asked) = (Some(stamp), asked);
         }
     }
@@ -271,6 +279,18 @@ mod tests {
         part.learn(stamp(8), at(100));
         part.learn(stamp(7), at(50));
         assert_eq!(part.look(at(101), None).0, Some(stamp(8)));
+    }
+
+    #[test]
+    fn what_was_asked_for_before_it_was_turned_does_not_count() {
+        let part = part();
+        part.learn(stamp(7), at(0));
+        part.forgets(at(10));
+        assert_eq!(part.look(at(11), None).0, None);
+        part.learn(stamp(7), at(10));
+        assert_eq!(part.look(at(11), None).0, None, "its answer was under way");
+        part.learn(stamp(8), at(11));
+        assert_eq!(part.look(at(12), None).0, Some(stamp(8)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use redis::Value;
 
+use super::bus::{self, Told};
 use super::error::{Fault, rejected};
 use crate::error::StoreError;
 use crate::store::{Fence, Origin, Queued};
@@ -67,10 +68,14 @@ pub(super) fn numbers(reply: &Value, count: usize) -> Result<Vec<u64>, StoreErro
     }
 }
 
-/// What MARK answered: the clock, and whether a queued write stands.
-pub(super) fn marked(reply: &Value) -> Result<(StoreTime, bool), StoreError> {
+/// What MARK answered: the clock, whether a queued write stands, and who was told.
+pub(super) fn marked(reply: &Value) -> Result<(StoreTime, bool, Option<Told>), StoreError> {
     match reply {
-        Value::Int(now) => Ok((StoreTime(now.unsigned_abs()), *now < 0)),
+        Value::Int(now) => Ok((StoreTime(now.unsigned_abs()), *now < 0, None)),
+        Value::Array(parts) => match parts.as_slice() {
+            [Value::Int(now), told] => Ok((StoreTime(now.unsigned_abs()), *now < 0, Some(bus::told(told)?))),
+            _ => Err(strange(reply)),
+        },
         _ => Err(strange(reply)),
     }
 }

@@ -39,8 +39,12 @@ scripts! {
     FILL = "fill.lua";
     RELEASE = "release.lua";
     ASIDE = "aside.lua";
-    MARK = "mark.lua";
-    MARK_TAG = "generation.lua" "mark_tag.lua";
+    MARK = "tell.lua" "mark.lua";
+    MARK_TAG = "generation.lua" "tell.lua" "mark_tag.lua";
+    TELL = "tell.lua" "all.lua";
+    RENEW = "renew.lua";
+    HEARD = "heard.lua";
+    FORGET = "forget.lua";
     CLEAR = "clear.lua";
     CLEAR_TAG = "generation.lua" "clear_tag.lua";
     PART = "generation.lua" "part.lua";

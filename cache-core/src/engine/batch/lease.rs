@@ -134,7 +134,7 @@ impl<V: Cacheable> Reading<'_, V> {
                         reader.not_stored(NotStored::Degraded);
                         to_load.push(errand);
                     }
-                    Ok(Leased::Granted { epoch, now, tags }) => {
+                    Ok(Leased::Granted { epoch, now, tags, .. }) => {
                         errand.stamp = Some(Stamp { epoch, now, asked: reader.plan.tags.clone(), tags });
                         if errand.is_due {
                             counters.refreshes.add();
@@ -301,6 +301,7 @@ impl<V: Cacheable> Reading<'_, V> {
                         finished,
                         seed,
                         tag_ttl,
+                        shares: false,
                     }
                 };
                 let requests: Vec<_> = chunk.iter().map(request).collect();

@@ -298,6 +298,7 @@ async fn bytes_that_do_not_decode_are_nothing() {
         finished: &[],
         seed: 0,
         tag_ttl: HOUR,
+        shares: false,
     };
     assert!(matches!(world.memory.lease(request).await.unwrap(), Leased::Granted { .. }));
     let blob = bytes::Bytes::from_static(b"somebody else's");

@@ -100,6 +100,7 @@ fn lease_of(key: &EntryKey) -> LeaseRequest<'_> {
         finished: &[],
         seed: 0,
         tag_ttl: HOUR,
+        shares: false,
     }
 }
 

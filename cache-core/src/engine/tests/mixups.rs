@@ -90,6 +90,7 @@ async fn an_entry_of_another_row_is_no_entry() {
         finished: &[],
         seed: 0,
         tag_ttl: HOUR,
+        shares: false,
     };
     assert!(matches!(world.memory.lease(lease).await.unwrap(), Leased::Granted { .. }));
     let fill = FillRequest { key: &key, tags: &[], token, blob: &seven, ttl: HOUR, aside: Duration::ZERO };

@@ -18,7 +18,7 @@ fn requests<'r>(trial: &Trial<'_>, keys: &'r [EntryKey], tags: &'r [Subject]) ->
 }
 
 async fn get(trial: &Trial<'_>, keys: &[EntryKey], tags: &[Subject]) -> Vec<Found> {
-    let requests: Vec<_> = keys.iter().map(|key| GetRequest { key, tags }).collect();
+    let requests: Vec<_> = keys.iter().map(|key| GetRequest { key, tags, shares: false }).collect();
     let answers = trial.store.get_many(&requests).await;
     answers.into_iter().map(|answer| answer.expect("get_many answers")).collect()
 }
@@ -30,7 +30,7 @@ async fn lease(trial: &Trial<'_>, requests: &[LeaseRequest<'_>]) -> Vec<Leased> 
 
 fn granted(request: &LeaseRequest<'_>, leased: Leased) -> Lease {
     match leased {
-        Leased::Granted { epoch, now, tags: stamps } => {
+        Leased::Granted { epoch, now, tags: stamps, .. } => {
             let (key, tags, token) = (request.key.clone(), request.tags.to_vec(), request.token);
             Lease { key, tags, token, epoch, now, stamps }
         }

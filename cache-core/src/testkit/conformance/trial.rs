@@ -124,6 +124,7 @@ impl<'a> Trial<'a> {
             finished: &[],
             seed,
             tag_ttl: LONG,
+            shares: false,
         }
     }
 
@@ -155,7 +156,7 @@ impl<'a> Trial<'a> {
     /// A lease that must be granted.
     pub async fn granted_for(&self, request: LeaseRequest<'_>) -> Lease {
         match self.lease(request).await {
-            Leased::Granted { epoch, now, tags: stamps } => {
+            Leased::Granted { epoch, now, tags: stamps, .. } => {
                 let (key, tags, token) = (request.key.clone(), request.tags.to_vec(), request.token);
                 Lease { key, tags, token, epoch, now, stamps }
             }

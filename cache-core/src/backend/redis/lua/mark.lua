@@ -1,7 +1,8 @@
 -- MARK of an entity: a write is in flight.
--- KEYS   entries (v), leases (l) and fences (c) of one subject, what marks have dropped (s), and the queued write (p)
--- ARGV   writer, origin
--- Reply  now, negative where a queued write stands
+-- KEYS   entries (v), leases (l) and fences (c) of one subject, what marks have dropped (s), the queued write (p), and where writes
+--        are told of: who reads of the subject (h), the board of the namespace (m)
+-- ARGV   writer, origin, then what `tell` wants
+-- Reply  now, negative where a queued write stands; {that, what `tell` answers} where it answers anything
 -- Keeps  I1 and I2: entries and tokens go in the same step. Entries one of which asks for it (the field `aside`: for how many
 --        ms) go to s, where no read of an entry looks; s says in the field `since` when that was. A fence is `origin|marked at|solo`; solo means that no other
 --        writer's fence stood from its mark to now. A second mark of one writer changes nothing.
@@ -35,8 +36,12 @@ end
 if not ours then
   redis.call('HSET', c, writer, origin .. '|' .. string.format('%.0f', now) .. '|' .. (others and '0' or '1'))
 end
-local queued = redis.pcall('HEXISTS', p, 'value')
-if queued == 1 then
-  return -now
+local answer = now
+if redis.pcall('HEXISTS', p, 'value') == 1 then
+  answer = -now
 end
-return now
+local told = KEYS[7] and tell(KEYS[6], KEYS[7], 3, now)
+if told then
+  return {answer, told}
+end
+return answer
