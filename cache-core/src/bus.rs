@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::time::StoreTime;
+use crate::time::{Clock, StoreTime};
 
 /// How long a store vouches at most, and so how long a writer waits at most for those who do not acknowledge what they were told.
 /// One value for all that share a store, and part of what they agree on there.
@@ -81,6 +81,26 @@ pub struct Moment {
     pub(crate) wall: StoreTime,
     /// How often the listener was told to doubt until then.
     pub(crate) doubts: u64,
+}
+
+impl Moment {
+    /// Now, by a clock, for a listener that was told to doubt so often.
+    #[must_use]
+    pub fn new(clock: &dyn Clock, doubts: u64) -> Self {
+        Self { monotonic: clock.monotonic(), wall: clock.wall(), doubts }
+    }
+
+    /// Time since the clock's origin.
+    #[must_use]
+    pub fn monotonic(&self) -> Duration {
+        self.monotonic
+    }
+
+    /// How often the listener was told to doubt until then.
+    #[must_use]
+    pub fn doubts(&self) -> u64 {
+        self.doubts
+    }
 }
 
 /// Hears what is written. Cheap, never blocks, and may be called from anywhere; what it is told twice it does twice.
