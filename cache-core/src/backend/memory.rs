@@ -155,7 +155,7 @@ impl MemoryStore {
         let epoch = Epoch(state.epoch.0 + 1);
         *state = State { epoch, ..State::default() };
         drop(state);
-        self.shared.listeners.flush();
+        self.shared.listeners.flush(None);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -372,12 +372,12 @@ impl Store for MemoryStore {
         let generation = state.new_generation(seed);
         state.cleared.insert(namespace.as_str().into(), generation);
         drop(state);
-        self.shared.listeners.flush();
+        self.shared.listeners.flush(Some(namespace));
         Box::pin(std::future::ready(Ok(Duration::ZERO)))
     }
 
-    fn join(&self, listener: Weak<dyn Listener>) -> Result<(), String> {
-        self.shared.listeners.join(listener);
+    fn join(&self, namespace: &Namespace, listener: Weak<dyn Listener>) -> Result<(), String> {
+        self.shared.listeners.join(namespace, listener);
         Ok(())
     }
 

@@ -228,7 +228,7 @@ impl Builder {
                 let tier =
                     Arc::new(if self.settings.faults.stamps_late { tier.stamping_late() } else { tier });
                 let listener: Weak<Tier> = Arc::downgrade(&tier);
-                store.join(listener).map_err(|mistake| BuildError::new(vec![mistake]))?;
+                store.join(&namespace, listener).map_err(|mistake| BuildError::new(vec![mistake]))?;
                 Some(Near::new(tier))
             }
             _ => None,

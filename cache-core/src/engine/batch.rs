@@ -128,6 +128,7 @@ where
         tags,
         learned: None,
         state: state.clone(),
+        shares: false,
         last: Last::default(),
     };
     let plans: Vec<_> = names.into_iter().map(plan).collect();

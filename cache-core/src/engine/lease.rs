@@ -105,6 +105,7 @@ impl Core {
         force: Force,
         finished: &[WriterId],
     ) -> Result<Asked, StoreError> {
+        let shares = plan.shares;
         let Some(store) = self.store() else { return Ok(Asked::Other(Leased::Busy)) };
         let asked = plan.asked().into_owned();
         // Held from before it is asked for: the answer may be lost while the lease is not.
@@ -116,7 +117,7 @@ impl Core {
             sent: None,
             held: true,
         };
-        grant.sent = self.sends(&plan.key.subject, &asked);
+        grant.sent = if shares { self.sends_for(&plan.key.subject, &asked) } else { None };
         let request = LeaseRequest {
             key: &plan.key,
             tags: &asked,
@@ -127,11 +128,12 @@ impl Core {
             finished,
             seed: self.random(),
             tag_ttl: plan.state.tag_lifetime(),
-            shares: false,
+            shares,
         };
         match self.ask(&plan.touched(store, &asked), store.lease(request)).await? {
-            Leased::Granted { epoch, now, tags, .. } => {
+            Leased::Granted { epoch, now, tags, shared } => {
                 grant.stamp = Stamp { epoch, now, asked, tags };
+                grant.sent.take_if(|_| !shared);
                 Ok(Asked::Granted(grant))
             }
             other => {

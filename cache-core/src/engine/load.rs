@@ -383,7 +383,7 @@ impl<O: Output> Reader<'_, O> {
         grant.is_used();
         self.is_weighed(blob.len(), took);
         let is_accepted = self.accepts(&grant.stamp, &filled, lifetime);
-        if is_accepted {
+        if is_accepted && grant.sent.is_some() {
             let age = Age { lifetime, left: lifetime, over: Duration::ZERO, load: took };
             let quiet = stampede::quiet(&age, self.plan.state.policy().stampede.early, self.core.rng.unit());
             self.keeps(grant.sent.take(), value, (Duration::ZERO, quiet), blob.len());

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use super::load::Reader;
 use super::{Core, SiteState, behind};
+use crate::error::{StoreError, StoreErrorKind};
 use crate::key::KeyBytes;
 use crate::l1::{Kept, Key, Seek, Stamp, Tier};
 use crate::mode::{self, Mode, Outcome as Answered};
 use crate::output::{Output, Payload, ValueOf};
 use crate::site::ReadSite;
+use crate::store::{Found, GetRequest, Store};
 use crate::subject::Subject;
 
 /// Sites that may have entries in one cache's L1.
@@ -125,11 +127,25 @@ impl Core {
     }
 
     /// To be noted before a command is sent that may prove a value that is made of these.
-    pub(super) fn sends(&self, subject: &Subject, tags: &[Subject]) -> Option<Sent> {
+    pub(super) fn sends_for(&self, subject: &Subject, tags: &[Subject]) -> Option<Sent> {
         let near = self.near.as_ref()?;
         let all: Vec<u64> = std::iter::once(subject).chain(tags).map(Subject::stripe).collect();
         Some(Sent { stamp: near.tier.stamp(all.into_iter()), at: self.clock.monotonic() })
     }
+}
+
+impl Sought {
+    /// Whether what is read for it goes in.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.is_admitted
+    }
+}
+
+/// The read goes on to the store: whether what it finds is worth keeping.
+pub(super) fn admitted(core: &Core, sought: Option<Box<Sought>>, print: u64) -> Option<Box<Sought>> {
+    let (near, mut sought) = (core.near.as_ref()?, sought?);
+    sought.is_admitted = near.tier.admits(print);
+    Some(sought)
 }
 
 impl<O: Output> Reader<'_, O> {
@@ -150,6 +166,22 @@ impl<O: Output> Reader<'_, O> {
         Some(output)
     }
 
+    /// To be noted before a command is sent that proves what goes into the L1, if that is to be.
+    pub(super) fn sends(&self, tags: &[Subject]) -> Option<Sent> {
+        self.plan.shares.then(|| self.core.sends_for(&self.plan.key.subject, tags))?
+    }
+
+    /// Looks for an entry that goes into the L1: the store is told first that this process is to hear of it.
+    pub(super) async fn get_shared(
+        &self,
+        store: &Arc<dyn Store>,
+        tags: &[Subject],
+    ) -> Result<Found, StoreError> {
+        let request = GetRequest { key: &self.plan.key, tags, shares: true };
+        let nothing = || Err(StoreError::new(StoreErrorKind::Rejected, "it gave no answer"));
+        store.get_many(&[request]).await.pop().unwrap_or_else(nothing)
+    }
+
     /// Keeps what an answer to this command has proved, for so long from then on.
     pub(super) fn keeps(
         &self,
@@ -162,8 +194,7 @@ impl<O: Output> Reader<'_, O> {
             return;
         };
         let state = &self.plan.state;
-        if !sought.is_admitted || left.is_zero() || state.is_mixed.load(std::sync::atomic::Ordering::Relaxed)
-        {
+        if left.is_zero() || state.is_mixed.load(std::sync::atomic::Ordering::Relaxed) {
             return;
         }
         let Some(place) = near.sites.get(usize::from(state.number)) else { return };
@@ -172,12 +203,5 @@ impl<O: Output> Reader<'_, O> {
         let times = [sent.at.saturating_sub(age), sent.at.saturating_add(left)];
         let kept = Kept::new(value, (state.number, self.plan.key.fingerprint()), times, bytes, sent.stamp);
         near.tier.keep(sought.key.clone(), kept, sent.at);
-    }
-
-    /// The read has gone on to the store.
-    pub(super) fn passes_near(core: &Core, sought: Option<Box<Sought>>, print: u64) -> Option<Box<Sought>> {
-        let (near, mut sought) = (core.near.as_ref()?, sought?);
-        sought.is_admitted = near.tier.admits(print);
-        Some(sought)
     }
 }

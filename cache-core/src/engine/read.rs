@@ -13,7 +13,7 @@ use super::behind::{self, Again};
 use super::hint::{Frame, Learned, Namer};
 use super::lease::Force;
 use super::load::Reader;
-use super::near::Sought;
+use super::near::{self, Sought};
 use super::pace::Last;
 use super::{Core, SiteState, call, put};
 use crate::breaker::Touched;
@@ -60,6 +60,8 @@ pub(super) struct Plan {
     /// The tags that the value names.
     pub(super) learned: Option<Arc<Learned>>,
     pub(super) state: Arc<SiteState>,
+    /// Whether what is read goes into the L1.
+    pub(super) shares: bool,
     /// What the load of the entry took that was found.
     pub(super) last: Last,
 }
@@ -189,10 +191,11 @@ where
     let key = EntryKey { subject, field: put::field::<ValueOf<O>>(state.seed) };
     let learn = |namer| Learned::new(core.namespace.clone(), frames, namer, core.hints.of(&key));
     let learned = namer.map(learn).map(Arc::new);
-    let plan = Plan { key, tags, learned, state, last: Last::default() };
+    let sought = near::admitted(core, sought, key.fingerprint());
+    let shares = sought.as_ref().is_some_and(|sought| sought.is_admitted());
+    let plan = Plan { key, tags, learned, state, shares, last: Last::default() };
     let note = call::note(&call, &plan);
     let (degraded, output) = (AtomicBool::new(false), std::marker::PhantomData);
-    let sought = Reader::<O>::passes_near(core, sought, plan.key.fingerprint());
     let reader = Reader::<O> { core, plan: &plan, call, note, sought, degraded, output };
     match behind::resume(core, &plan.key) {
         Some(resume) => Box::pin(reader.resumed(resume, load)).await,
@@ -341,8 +344,12 @@ impl<O: Output> Reader<'_, O> {
         // Twice at most: an entry may name other tags than were asked for.
         for _ in 0..2 {
             let tags = self.plan.asked();
-            let sent = self.sought.as_ref().and_then(|_| self.core.sends(&self.plan.key.subject, &tags));
-            match self.core.ask(&self.plan.touched(store, &tags), store.get(&self.plan.key, &tags)).await {
+            let (sent, touched) = (self.sends(&tags), self.plan.touched(store, &tags));
+            let answer = match sent {
+                None => self.core.ask(&touched, store.get(&self.plan.key, &tags)).await,
+                Some(_) => self.core.ask(&touched, self.get_shared(store, &tags)).await,
+            };
+            match answer {
                 Err(_) => {
                     self.degrades();
                     self.missed(Miss::Degraded);
@@ -350,6 +357,7 @@ impl<O: Output> Reader<'_, O> {
                 }
                 Ok(found) => match self.open(&found) {
                     Ok(alive) => {
+                        let sent = sent.filter(|_| found.shared);
                         self.keeps(sent, alive.value.as_ref(), (alive.age, alive.quiet), alive.bytes);
                         return Ok(alive);
                     }
@@ -417,7 +425,10 @@ impl<O: Output> Reader<'_, O> {
             _ => None,
         };
         let quiet = match standing {
-            Standing::Current => stampede::quiet(&age, policy.stampede.early, self.core.rng.unit()),
+            // Chance is asked for nobody's sake where nothing is kept.
+            Standing::Current if self.sought.is_some() => {
+                stampede::quiet(&age, policy.stampede.early, self.core.rng.unit())
+            }
             _ => Duration::ZERO,
         };
         let (age, left) = (found.now.since(header.made_at), age.left);

@@ -14,7 +14,7 @@ use super::admit::Admission;
 use super::options::Room;
 use super::stamp::Generations;
 use super::{Key, L1, Seek, Stamp};
-use crate::bus::{Listener, Moment};
+use crate::bus::{HOLDS, Listener, Moment};
 use crate::observe::{L1Counters, L1Counts};
 use crate::time::{Clock, millis};
 
@@ -215,9 +215,9 @@ impl Tier {
     /// Keeps a value, unless a mark has overtaken it or the time it may be kept for is over. `asked` is when the command was sent
     /// that proved it.
     pub(crate) fn keep(&self, key: Key, mut kept: Kept, asked: Duration) {
-        if let Some(ttl) = self.options.ttl {
-            kept.until = kept.until.min(nanos(asked.saturating_add(ttl)));
-        }
+        // A store forgets after a while that it is to tell of it.
+        let longest = self.options.ttl.map_or(HOLDS, |ttl| ttl.min(HOLDS));
+        kept.until = kept.until.min(nanos(asked.saturating_add(longest)));
         if self.stamps_late {
             kept.stamp = self.generations.restamped(&kept.stamp);
         }

@@ -246,10 +246,6 @@ macro_rules! commands {
                 self.state().connections + self.inner.connections()
             }
 
-            fn join(&self, listener: Weak<dyn Listener>) -> Result<(), String> {
-                self.inner.join(listener)
-            }
-
             fn describe(&self) -> String {
                 format!("chaos around {}", self.inner.describe())
             }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::bus::Listener;
+use crate::key::Namespace;
 use crate::store::{
     Answers, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
     MarkRequest, Marked, Store, StoreResult,
@@ -44,7 +45,7 @@ impl Store for Mute {
         self.0.get_many(requests)
     }
 
-    fn join(&self, listener: Weak<dyn Listener>) -> Result<(), String> {
+    fn join(&self, _namespace: &Namespace, listener: Weak<dyn Listener>) -> Result<(), String> {
         let Some(listener) = listener.upgrade() else { return Ok(()) };
         listener.vouches(listener.now(), Duration::MAX);
         self.1.store(true, Ordering::SeqCst);
