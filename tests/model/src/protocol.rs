@@ -193,6 +193,39 @@ pub struct Near {
     pub flushes: bool,
     /// A renewed lease proves that earlier invalidations were applied.
     pub renews_in_order: bool,
+    /// Whom a writer waits for.
+    pub awaits: Awaits,
+    /// When a lease is renewed.
+    pub renewal: Renewal,
+}
+
+/// Whom a writer waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    /// Every L1.
+    All,
+    /// Those that MARK finds on the list of who reads the entry.
+    Listed(List),
+}
+
+/// How the list of who reads an entry is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct List {
+    /// A reader is on it before it reads what it keeps; else from when it keeps it.
+    pub comes_first: bool,
+    /// Who was told stays on it until he has heard; else MARK takes him off.
+    pub stays: bool,
+}
+
+/// When a lease is renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// At once.
+    AtOnce,
+    /// The answer comes later than the question was carried out, and counts from when it was asked.
+    FromQuestion,
+    /// The same, and counts from when it comes.
+    FromAnswer,
 }
 
 /// Invalidates what has committed.

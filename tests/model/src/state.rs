@@ -183,11 +183,37 @@ pub struct NearState {
     pub moved: bool,
     /// Invalidations under way, by writer.
     pub pushes: Set,
+    /// The writers whose marks have found it on the list of who reads the entry.
+    pub awaited: Set,
+    /// How it stands on that list.
+    pub listed: Listed,
+    /// A renewal whose answer is under way, and the invalidations that come before that.
+    pub asked: Option<Set>,
+}
+
+/// How an L1 stands on the list of who reads the entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Listed {
+    /// It does not.
+    #[default]
+    No,
+    /// It reads.
+    Reads,
+    /// It was told, and has not said that it has heard.
+    Told,
 }
 
 impl Default for NearState {
     fn default() -> Self {
-        Self { value: None, leased: true, moved: false, pushes: Set::default() }
+        Self {
+            value: None,
+            leased: true,
+            moved: false,
+            pushes: Set::default(),
+            awaited: Set::default(),
+            listed: Listed::No,
+            asked: None,
+        }
     }
 }
 

@@ -98,6 +98,7 @@ impl Protocol {
             story.tell(|| format!("reader {}: holds no epoch, loads without the store", who + 1));
             return;
         }
+        self.lists(world, who, true);
         let node = self.entry_node(reader.node);
         let epoch = if self.strict() { reader.epoch_lease.unwrap_or(0) } else { node as u8 };
         world.readers[who].read.epoch = epoch;
@@ -149,6 +150,7 @@ impl Protocol {
     fn lease(&self, world: &mut World, who: usize, story: &mut Story) {
         let node = usize::from(world.readers[who].node);
         self.counts_ask(world, who);
+        self.lists(world, who, true);
         let finished = self.finished(world);
         for writer in (0..self.writers).filter(|writer| finished.has(*writer)) {
             self.lift_fence(world, node, writer, story);

@@ -41,13 +41,7 @@ impl Protocol {
         match step {
             Step::Begin => self.begin(world, who, story)?,
             Step::AwaitNear => {
-                let serves = |reader: usize| {
-                    let near = &world.readers[reader].near;
-                    near.pushes.has(who) && near.leased
-                };
-                if (0..self.readers.count).any(serves) {
-                    return None;
-                }
+                self.await_near(world, who)?;
                 story.tell(|| format!("writer {}: no L1 serves what it marked", who + 1));
             }
             Step::CheckEpoch => return self.check_epoch(world, who, story),
@@ -228,15 +222,6 @@ impl Protocol {
         } else {
             world.nodes[number].entry = None;
             world.nodes[number].lease = None;
-        }
-    }
-
-    /// Sends the invalidation to every L1.
-    pub(super) fn push(&self, world: &mut World, who: usize) {
-        if self.cache.near.is_some() {
-            for reader in world.readers.iter_mut().take(self.readers.count) {
-                reader.near.pushes.insert(who);
-            }
         }
     }
 }

@@ -75,7 +75,9 @@ impl World {
             node.solo = node.solo.map(|writer| 1 - writer);
         }
         for reader in &mut self.readers {
-            reader.near.pushes = reader.near.pushes.swapped();
+            let near = &mut reader.near;
+            (near.pushes, near.awaited) = (near.pushes.swapped(), near.awaited.swapped());
+            near.asked = near.asked.map(super::Set::swapped);
         }
     }
 

@@ -35,6 +35,12 @@ impl Set {
         (0..WRITERS).find(|writer| self.has(*writer))
     }
 
+    /// Those that are in both.
+    #[must_use]
+    pub fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     pub(super) fn swapped(self) -> Self {
         Self(self.0 >> 1 & 1 | (self.0 & 1) << 1)
     }
