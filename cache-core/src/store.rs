@@ -380,7 +380,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Shows a queued write to all readers of its subject. In one atomic step: unless a write of the same journal stands there
     /// with a later position, or with the same one and settled, drops entries and tokens as a mark does, and keeps this one until it is settled.
     /// While it stands, a lease answers it and grants nothing. It has no expiry and goes with no clear.
-    fn pend<'a>(&'a self, _request: PendRequest<'a>) -> StoreResult<'a, ()> {
+    fn pend<'a>(&'a self, _request: PendRequest<'a>) -> StoreResult<'a, Sharers> {
         let words = "this store shows no queued writes";
         Box::pin(std::future::ready(Err(StoreError::new(StoreErrorKind::Rejected, words))))
     }
@@ -404,7 +404,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     }
 
     /// As [`pend`](Self::pend) for each; a store that can sends all in one round trip.
-    fn pend_many<'a>(&'a self, requests: &'a [PendRequest<'a>]) -> Answers<'a, ()> {
+    fn pend_many<'a>(&'a self, requests: &'a [PendRequest<'a>]) -> Answers<'a, Sharers> {
         side_by_side(requests, |request| self.pend(*request))
     }
 

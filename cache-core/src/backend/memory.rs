@@ -332,11 +332,11 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(cleared)))
     }
 
-    fn pend<'a>(&'a self, request: PendRequest<'a>) -> StoreResult<'a, ()> {
+    fn pend<'a>(&'a self, request: PendRequest<'a>) -> StoreResult<'a, Sharers> {
         let now = self.now();
         self.lock().pend(&request, now);
         self.shared.listeners.tell([&request.key.subject]);
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(std::future::ready(Ok(Sharers::default())))
     }
 
     fn settle<'a>(

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use super::Core;
 use super::ask::within;
+use super::heard::Told;
 use super::lease::Force;
 use super::load::Reader;
 use super::read::Alive;
+use crate::bus::Sharers;
 use crate::codec;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::journal::{self, Applied};
@@ -50,19 +52,27 @@ pub(super) enum Shown<V> {
 }
 
 impl Core {
-    /// Shows queued writes to every reader; what came of each.
+    /// Shows queued writes to every reader, and waits until nobody serves from his own memory what was there before; what came of
+    /// each.
     pub(crate) async fn pend(&self, writes: &[PendRequest<'_>]) -> Vec<Result<(), StoreError>> {
         let Some(store) = self.store().filter(|_| !writes.is_empty()) else {
             return writes.iter().map(|_| Ok(())).collect();
         };
         crate::mode::written(writes.iter().map(|write| &write.key.subject));
         let (pending, deadline) = (async { Ok(store.pend_many(writes).await) }, self.settings.mark_deadline);
-        let pended = within(deadline, pending).await.unwrap_or_else(|error| {
-            let failed = || StoreError::new(error.kind(), format!("no answer within {deadline:?}"));
-            writes.iter().map(|_| Err(failed())).collect()
-        });
+        let pended: Vec<Result<Sharers, StoreError>> =
+            within(deadline, pending).await.unwrap_or_else(|error| {
+                let failed = || StoreError::new(error.kind(), format!("no answer within {deadline:?}"));
+                writes.iter().map(|_| Err(failed())).collect()
+            });
         self.tells_near(writes.iter().map(|write| &write.key.subject));
-        pended
+        let mut told = Told::default();
+        let mut heard = |(answer, write): (Result<Sharers, StoreError>, &PendRequest<'_>)| {
+            answer.map(|sharers| told.add(self.told(sharers, std::slice::from_ref(&write.key.subject))))
+        };
+        let answers = pended.into_iter().zip(writes).map(&mut heard).collect();
+        self.heard(store, told).await;
+        answers
     }
 
     /// Shows again those that the store has lost.

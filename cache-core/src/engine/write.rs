@@ -228,9 +228,10 @@ impl Fenced {
             }
             None
         };
-        let heard = async |told| match core.store() {
-            Some(store) => core.heard(store, told).await,
-            None => {}
+        let heard = async |told| {
+            if let Some(store) = core.store() {
+                core.heard(store, told).await;
+            }
         };
         match tokio::join!(confirmed, heard(told)).0 {
             Some(told) => {

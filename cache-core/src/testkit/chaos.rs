@@ -260,7 +260,7 @@ commands! {
         fill: Fill(request: FillRequest<'a>) -> Filled;
         release: Release(key: &'a EntryKey, token: Token) -> ();
         aside: Aside(key: &'a EntryKey) -> Option<Aside>;
-        pend: Pend(request: PendRequest<'a>) -> ();
+        pend: Pend(request: PendRequest<'a>) -> Sharers;
         settle: Settle(subject: &'a Subject, journal: JournalId, position: Position) -> ();
         queued: Queued(subject: &'a Subject) -> Option<Queued>;
         mark: Mark(request: MarkRequest<'a>) -> Marked;
@@ -272,7 +272,7 @@ commands! {
         lease_many: LeaseMany(LeaseRequest<'a>) -> Leased;
         fill_many: FillMany(FillRequest<'a>) -> Filled;
         release_many: ReleaseMany((EntryKey, Token)) -> ();
-        pend_many: PendMany(PendRequest<'a>) -> ();
+        pend_many: PendMany(PendRequest<'a>) -> Sharers;
         show_many: Queued(PendRequest<'a>) -> bool;
     }
 }

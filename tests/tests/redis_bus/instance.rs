@@ -50,6 +50,10 @@ impl Near {
         Generation(state.marks.get(&subject.stripe()).copied().unwrap_or_default(), state.doubts)
     }
 
+    pub(crate) fn marks_of(&self, subject: &Subject) -> u64 {
+        self.generation(subject).0
+    }
+
     pub(crate) fn keeps(&self, subject: &Subject, value: i64, since: Generation) {
         self.state().entries.insert(subject.name().into(), (value, since));
     }

@@ -1,6 +1,7 @@
 //! Whom a write waits for, and for how long.
 
-use cache_core::store::Store;
+use cache_core::store::{PendRequest, Store};
+use cache_core::subject::{EntryKey, JournalId, Position};
 use cache_core::testkit::Rule;
 use cache_test_support::{FaultProxy, Redis};
 use std::time::Duration;
@@ -92,6 +93,32 @@ async fn a_write_of_what_nobody_holds_is_two_commands_and_waits_for_nobody() {
     assert!(proxy.commands_named("HGETALL") >= 1, "it looks who has heard");
 }
 
+/// Every renewal acknowledges, too; a writer need not wait for one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_asked_acknowledges_at_once() {
+    let redis = Redis::start().unwrap();
+    let row = Row::default();
+    let reader = Instance::new(&redis.url(), "prompt", &row).await;
+    let writer = Instance::new(&redis.url(), "prompt", &row).await;
+    board_is_whole(&redis, "prompt").await;
+    let renewals = || -> Vec<String> {
+        let members: Vec<(String, String)> = super::ask(&redis, &["HGETALL", "{prompt#~}:m"]);
+        let members = members.into_iter().filter(|(name, _)| name.len() == 16);
+        let mut renewals: Vec<_> =
+            members.map(|(name, told)| format!("{name} {}", told.split('|').next().unwrap())).collect();
+        renewals.sort();
+        renewals
+    };
+    let without_a_renewal = async || {
+        reader.holds("user:1").await;
+        let before = renewals();
+        writer.writes("user:1").await;
+        renewals() == before
+    };
+    assert!(comes_true(without_a_renewal).await, "it waits for a renewal each time");
+    assert!(writer.cache.stats().writes().awaited > 0);
+}
+
 /// Whoever falls silent delays a writer until his lease has ended, serves nothing old then, and delays nobody again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_instance_delays_writers_by_a_lease_and_once() {
@@ -148,14 +175,47 @@ async fn a_writer_right_behind_another_waits_for_the_same_readers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_tells_itself_directly_before_its_mark_returns() {
     let redis = Redis::start().unwrap();
-    let (row, proxy) = (Row::default(), FaultProxy::redis(&redis.url()).unwrap());
-    let one = Instance::new(&proxy.url(), "itself", &row).await;
+    let row = Row::default();
+    let one = Instance::new(&redis.url(), "itself", &row).await;
     board_is_whole(&redis, "itself").await;
     one.holds("user:1").await;
     let fenced = one.fences("user:1").await;
     assert_eq!(one.near.serves(&one.subject("user:1")), None, "nothing is committed yet");
     fenced.clear().await.unwrap();
+    // Once directly, and once like everybody else.
+    assert!(comes_true(async || one.near.marks_of(&one.subject("user:1")) == 2).await);
     assert_eq!(one.cache.stats().writes().awaited, 0, "it does not wait for itself");
+}
+
+/// A queued write is the newest value as soon as it is shown, and its settling lets in what the database has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queued_write_is_shown_when_nobody_serves_what_was_there_before() {
+    let redis = Redis::start().unwrap();
+    let (row, proxy) = (Row::default(), FaultProxy::redis(&redis.url()).unwrap());
+    let reader = Instance::new(&proxy.url(), "queued", &row).await;
+    let writer = Instance::new(&redis.url(), "queued", &row).await;
+    board_is_whole(&redis, "queued").await;
+    for name in ["user:1", "user:2", "user:3"] {
+        reader.holds(name).await;
+    }
+    proxy.delay(Duration::from_millis(100));
+    let keys = ["user:1", "user:2"].map(|name| EntryKey { subject: writer.subject(name), field: 1 });
+    let (journal, payload) = (JournalId(7), bytes::Bytes::from_static(b"new"));
+    let queued =
+        keys.each_ref().map(|key| PendRequest { key, journal, position: Position(1), payload: &payload });
+    for shown in writer.cache.pend(&queued).await {
+        shown.unwrap();
+    }
+    for name in ["user:1", "user:2"] {
+        assert_eq!(reader.near.serves(&reader.subject(name)), None, "{name} is shown");
+    }
+    assert!(reader.near.serves(&reader.subject("user:3")).is_some(), "nobody wrote this one");
+    let writes = writer.cache.stats().writes();
+    assert_eq!((writes.awaited, writes.outwaited), (1, 0));
+
+    let (user, marks) = (reader.subject("user:1"), reader.near.marks_of(&reader.subject("user:1")));
+    writer.cache.settle(std::slice::from_ref(&user), journal, Position(1)).await.unwrap();
+    assert!(comes_true(async || reader.near.marks_of(&user) > marks).await, "it is told of the settling");
 }
 
 /// Where the server may throw away who reads what, everybody is told of everything and has to answer.

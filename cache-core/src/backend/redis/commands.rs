@@ -12,7 +12,7 @@ use super::parts::{self, Sight, Stamp};
 use super::reply::{self, Answer, Gate, is_torn};
 use super::send::{Done, Job, Reach, all};
 use super::shares::Shares;
-use super::words::{keys, lifetime, on_part, read_generation, token_text, writers};
+use super::words::{key, keys, lifetime, on_part, read_generation, token_text, writers};
 use super::{queued, script, torn};
 use crate::bus::Sharers;
 use crate::error::StoreError;
@@ -245,12 +245,12 @@ pub(super) async fn mark(nodes: &Nodes, request: &MarkRequest<'_>) -> Result<Mar
         let channel = nodes.channel(subject);
         Job::idempotent(subject, move |epoch: Epoch| {
             let told = |parts: &[String]| match &channel {
-                Some(channel) => [parts, &channel.keys(Some(subject))].concat(),
+                Some(channel) => [parts, &[key(subject, 'h'), channel.board()]].concat(),
                 None => parts.to_vec(),
             };
             let tell = |cmd: &mut redis::Cmd| {
                 if let Some(channel) = &channel {
-                    channel.tell(cmd, epoch, Some(subject));
+                    channel.tell(cmd, epoch, [subject]);
                 }
             };
             match subject.kind() {

@@ -126,7 +126,7 @@ impl RedisStore {
 }
 
 /// The only answer of many.
-fn one(mut answers: Vec<Result<(), StoreError>>) -> Result<(), StoreError> {
+fn one<T>(mut answers: Vec<Result<T, StoreError>>) -> Result<T, StoreError> {
     answers.pop().unwrap_or_else(|| Err(commands::unanswered()))
 }
 
@@ -171,7 +171,7 @@ impl Store for RedisStore {
         Box::pin(many::release(&self.inner.nodes, leases))
     }
 
-    fn pend<'a>(&'a self, request: PendRequest<'a>) -> StoreResult<'a, ()> {
+    fn pend<'a>(&'a self, request: PendRequest<'a>) -> StoreResult<'a, Sharers> {
         Box::pin(async move { one(queued::pend(&self.inner.nodes, &[request]).await) })
     }
 
@@ -189,7 +189,7 @@ impl Store for RedisStore {
         Box::pin(queued::queued(&self.inner.nodes, subject))
     }
 
-    fn pend_many<'a>(&'a self, requests: &'a [PendRequest<'a>]) -> Answers<'a, ()> {
+    fn pend_many<'a>(&'a self, requests: &'a [PendRequest<'a>]) -> Answers<'a, Sharers> {
         Box::pin(queued::pend(&self.inner.nodes, requests))
     }
 

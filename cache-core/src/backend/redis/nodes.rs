@@ -90,7 +90,7 @@ impl Nodes {
     }
 
     /// Tells the listeners of this process of writes to these subjects.
-    pub(super) fn tells(&self, subjects: &[Subject]) {
+    pub(super) fn tells<'a>(&self, subjects: impl IntoIterator<Item = &'a Subject>) {
         for subject in subjects {
             if let Some(channel) = self.channel(subject) {
                 channel.marked(&[subject.stripe()]);

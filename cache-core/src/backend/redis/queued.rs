@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use redis::{Value, cmd};
+use redis::{Cmd, Value, cmd};
 
+use super::bus::Channel;
 use super::commands::unanswered;
 use super::link::Step;
 use super::many::{Each, of_all};
@@ -13,12 +14,15 @@ use super::reply::{self, Answer, Gate, is_torn};
 use super::send::{Done, Job, Reach};
 use super::words::{key, keys, lifetime};
 use super::{script, torn};
+use crate::bus::Sharers;
 use crate::error::StoreError;
 use crate::store::{PendRequest, Queued, SETTLED};
 use crate::subject::{Epoch, JournalId, Position, Subject};
 
 /// The parts that a queued write concerns; where their slot is migrating, the first alone.
 const PARTS: [char; 4] = ['p', 'v', 'l', 'c'];
+/// The same where others are told of it.
+const TOLD: [char; 5] = ['p', 'v', 'l', 'c', 'h'];
 /// Subjects of one script: about half a millisecond of the server's time.
 const AT_ONCE: usize = 50;
 
@@ -27,25 +31,46 @@ fn digits(position: Position) -> String {
     format!("{:032x}", position.0)
 }
 
-fn parts<'a>(subjects: impl Iterator<Item = &'a Subject>) -> Vec<String> {
-    subjects.flat_map(|subject| keys(subject, PARTS)).collect()
+/// The keys of these subjects, and where it is told of them.
+fn parts<'a>(subjects: impl Iterator<Item = &'a Subject>, channel: Option<&Channel>) -> Vec<String> {
+    match channel {
+        None => subjects.flat_map(|subject| keys(subject, PARTS)).collect(),
+        Some(channel) => {
+            let keys = subjects.flat_map(|subject| keys(subject, TOLD));
+            keys.chain([channel.board()]).collect()
+        }
+    }
 }
 
 /// The script that shows these, all of one journal, by their keys.
-pub(super) fn pend_in(keys: &[String], requests: &[PendRequest<'_>], epoch: Epoch) -> Step {
+pub(super) fn pend_in(
+    keys: &[String],
+    requests: &[PendRequest<'_>],
+    epoch: Epoch,
+    channel: Option<&Channel>,
+) -> Step {
     Step::script(&script::PEND, keys, |cmd| {
         let journal = requests.first().map_or(JournalId(0), |request| request.journal);
         cmd.arg(keys.len() / requests.len().max(1)).arg(journal.to_string()).arg(&epoch.0.to_le_bytes()[..]);
         for PendRequest { key, position, payload, .. } in requests {
             cmd.arg(digits(*position)).arg(key.field_text()).arg(&payload[..]);
         }
+        if let Some(channel) = channel {
+            channel.tell(cmd, epoch, requests.iter().map(|request| &request.key.subject));
+        }
     })
 }
 
 /// The script that settles what so many keys each are about.
-pub(super) fn settle_in(keys: &[String], each: usize, journal: JournalId, position: Position) -> Step {
+pub(super) fn settle_in(
+    keys: &[String],
+    each: usize,
+    until: (JournalId, Position),
+    tell: impl FnOnce(&mut Cmd),
+) -> Step {
     Step::script(&script::SETTLE, keys, |cmd| {
-        cmd.arg(each).arg(journal.to_string()).arg(digits(position)).arg(lifetime(SETTLED));
+        cmd.arg(each).arg(until.0.to_string()).arg(digits(until.1)).arg(lifetime(SETTLED));
+        tell(cmd);
     })
 }
 
@@ -61,16 +86,20 @@ fn groups(nodes: &Nodes, requests: &[PendRequest<'_>]) -> Vec<Range<usize>> {
     begins.collect()
 }
 
-pub(super) async fn pend(nodes: &Nodes, requests: &[PendRequest<'_>]) -> Each<()> {
+pub(super) async fn pend(nodes: &Nodes, requests: &[PendRequest<'_>]) -> Each<Sharers> {
     let groups = groups(nodes, requests);
     let job = |group: &Range<usize>| {
         let group = &requests[group.clone()];
+        let channel = nodes.channel(&group[0].key.subject);
         Job::idempotent(&group[0].key.subject, move |epoch| {
-            pend_in(&parts(group.iter().map(|request| &request.key.subject)), group, epoch)
+            let keys = parts(group.iter().map(|request| &request.key.subject), channel.as_deref());
+            pend_in(&keys, group, epoch, channel.as_deref())
         })
     };
     let jobs: Vec<_> = groups.iter().map(job).collect();
-    let done = match nodes.run(&jobs, Reach::Any).await {
+    let done = nodes.run(&jobs, Reach::Any).await;
+    nodes.tells(requests.iter().map(|request| &request.key.subject));
+    let done = match done {
         Ok(done) => done,
         Err(error) => return of_all(&error, requests.len()),
     };
@@ -79,10 +108,21 @@ pub(super) async fn pend(nodes: &Nodes, requests: &[PendRequest<'_>]) -> Each<()
         match is_torn(&done.value) {
             true => {
                 for request in &requests[group.clone()] {
-                    answers.push(torn::pend(nodes, *request).await);
+                    answers.push(torn::pend(nodes, *request).await.map(|()| Sharers::default()));
                 }
             }
-            false => answers.extend(acknowledged(done, group.len())),
+            false => {
+                let channel = nodes.channel(&requests[group.start].key.subject);
+                let sharers = |told| {
+                    channel
+                        .as_ref()
+                        .map_or_else(Sharers::default, |channel| channel.sharers(told, &done.link))
+                };
+                match reply::pended(&done.value, group.len()) {
+                    Ok(told) => answers.extend(told.into_iter().map(|told| Ok(sharers(told)))),
+                    Err(error) => answers.extend(of_all(&error, group.len())),
+                }
+            }
         }
     }
     answers
@@ -95,8 +135,10 @@ pub(super) async fn settle(
     position: Position,
 ) -> Each<()> {
     let groups: Vec<_> = subjects.chunks(if nodes.takes_many_keys() { AT_ONCE } else { 1 }).collect();
-    let jobs: Vec<_> = groups.iter().map(|group| settling(group, journal, position)).collect();
-    let done = match nodes.run(&jobs, Reach::Any).await {
+    let jobs: Vec<_> = groups.iter().map(|group| settling(nodes, group, (journal, position))).collect();
+    let done = nodes.run(&jobs, Reach::Any).await;
+    nodes.tells(subjects);
+    let done = match done {
         Ok(done) => done,
         Err(error) => return of_all(&error, subjects.len()),
     };
@@ -115,8 +157,16 @@ pub(super) async fn settle(
 }
 
 /// Settles subjects that one script can be about: one at least.
-fn settling(group: &[Subject], journal: JournalId, position: Position) -> Job<'_> {
-    Job::idempotent(&group[0], move |_| settle_in(&parts(group.iter()), PARTS.len(), journal, position))
+fn settling<'a>(nodes: &Nodes, group: &'a [Subject], until: (JournalId, Position)) -> Job<'a> {
+    let channel = nodes.channel(&group[0]);
+    Job::idempotent(&group[0], move |epoch| {
+        let each = if channel.is_some() { TOLD.len() } else { PARTS.len() };
+        settle_in(&parts(group.iter(), channel.as_deref()), each, until, |cmd| {
+            if let Some(channel) = &channel {
+                channel.tell(cmd, epoch, group);
+            }
+        })
+    })
 }
 
 /// What a script about so many subjects answered for each.

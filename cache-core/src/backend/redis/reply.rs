@@ -80,6 +80,18 @@ pub(super) fn marked(reply: &Value) -> Result<(StoreTime, bool, Option<Told>), S
     }
 }
 
+/// What PEND answered for so many subjects: who was told of each, if anything was shown.
+pub(super) fn pended(reply: &Value, count: usize) -> Result<Vec<Option<Told>>, StoreError> {
+    let one = |reply: &Value| match reply {
+        Value::Array(_) => bus::told(reply).map(Some),
+        _ => number(reply).map(|_| None),
+    };
+    match reply {
+        Value::Array(replies) if replies.len() == count => replies.iter().map(one).collect(),
+        _ => Err(strange(reply)),
+    }
+}
+
 /// What CLEAR answered: whether the writer's fence stood, and how many values were installed.
 pub(super) fn cleared(reply: &Value) -> Result<(bool, usize), StoreError> {
     match reply {

@@ -55,8 +55,8 @@ scripts! {
     APPEND = "append.lua";
     RECORDS = "records.lua";
     TRIM = "trim.lua";
-    PEND = "solo.lua" "pend.lua";
-    SETTLE = "solo.lua" "settle.lua";
+    PEND = "solo.lua" "tell.lua" "pend.lua";
+    SETTLE = "solo.lua" "tell.lua" "settle.lua";
     COUNT = "count.lua";
     TAKE = "take.lua";
     DONE = "done.lua";

@@ -110,7 +110,7 @@ pub(super) async fn pend(nodes: &Nodes, request: PendRequest<'_>) -> Result<(), 
     let subject = &request.key.subject;
     let one = [subject];
     let shown = step(nodes, &one, Reach::Any, WhenLost::Again, |subject| {
-        Some(Box::new(move |epoch| pend_in(&[key(subject, 'p')], &[request], epoch)))
+        Some(Box::new(move |epoch| pend_in(&[key(subject, 'p')], &[request], epoch, None)))
     });
     acknowledged(&shown.await?)?;
     drop_entity(nodes, &one, Reach::Any).await
@@ -126,7 +126,7 @@ pub(super) async fn settle(
     drop_entity(nodes, &[subject], Reach::Any).await?;
     let one = [subject];
     let gone = step(nodes, &one, Reach::Any, WhenLost::Again, |subject| {
-        Some(Box::new(move |_| settle_in(&[key(subject, 'p')], 1, journal, position)))
+        Some(Box::new(move |_| settle_in(&[key(subject, 'p')], 1, (journal, position), |_| ())))
     });
     acknowledged(&gone.await?)
 }

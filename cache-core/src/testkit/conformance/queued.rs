@@ -23,7 +23,7 @@ async fn pend(
     let payload = Bytes::copy_from_slice(value.as_bytes());
     let position = Position(position);
     match trial.store.pend(PendRequest { key, journal, position, payload: &payload }).await {
-        Ok(()) => true,
+        Ok(_) => true,
         Err(error) if error.kind() == StoreErrorKind::Rejected => false,
         Err(error) => panic!("pend failed: {error}"),
     }

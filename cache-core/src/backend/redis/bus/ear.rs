@@ -52,7 +52,12 @@ impl Ear {
 
     fn takes(&self, message: &message::Message) {
         match message.stripes.as_slice() {
-            [] => self.channel.forgets_all(),
+            [] => {
+                self.channel.forgets_all();
+                // The lease went, too: the next one is asked for at once.
+                self.heard().missed = true;
+                self.called.notify_one();
+            }
             stripes => self.channel.marked(stripes),
         }
         // The board was lost: who is told is not written down anywhere any more.

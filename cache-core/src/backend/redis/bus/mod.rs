@@ -186,22 +186,27 @@ impl Channel {
         *self.member.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The keys that `tell` wants.
-    pub(super) fn keys(&self, subject: Option<&Subject>) -> Vec<String> {
-        subject.map(|subject| key(subject, 'h')).into_iter().chain([self.board.to_string()]).collect()
+    /// The key of the board.
+    pub(super) fn board(&self) -> String {
+        self.board.to_string()
     }
 
-    /// The arguments that `tell` wants.
-    pub(super) fn tell(&self, cmd: &mut Cmd, server: Epoch, subject: Option<&Subject>) {
-        let stripe = subject.map(|subject| subject.stripe().to_le_bytes());
-        cmd.arg(&self.name).arg(hex(server.0));
-        cmd.arg(stripe.as_ref().map_or(&[][..], |stripe| &stripe[..])).arg(millis(LEASE));
+    /// The arguments that `tell` wants, and what is told.
+    pub(super) fn tell<'a>(
+        &self,
+        cmd: &mut Cmd,
+        server: Epoch,
+        subjects: impl IntoIterator<Item = &'a Subject>,
+    ) {
+        let stripes: Vec<u8> =
+            subjects.into_iter().flat_map(|subject| subject.stripe().to_le_bytes()).collect();
+        cmd.arg(&self.name).arg(hex(server.0)).arg(millis(LEASE)).arg(stripes);
     }
 
     /// Tells everybody that all of the namespace is worthless.
     pub(super) fn tell_all(&self) -> Job<'_> {
         Job::idempotent(&self.tag, |server| {
-            Step::script(&script::TELL, &self.keys(None), |cmd| self.tell(cmd, server, None))
+            Step::script(&script::TELL, &[self.board()], |cmd| self.tell(cmd, server, []))
         })
     }
 

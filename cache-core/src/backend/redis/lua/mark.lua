@@ -1,7 +1,7 @@
 -- MARK of an entity: a write is in flight.
 -- KEYS   entries (v), leases (l) and fences (c) of one subject, what marks have dropped (s), the queued write (p), and where writes
 --        are told of: who reads of the subject (h), the board of the namespace (m)
--- ARGV   writer, origin, then what `tell` wants
+-- ARGV   writer, origin, then what `tell` wants, and the subject's stripe
 -- Reply  now, negative where a queued write stands; {that, what `tell` answers} where it answers anything
 -- Keeps  I1 and I2: entries and tokens go in the same step. Entries one of which asks for it (the field `aside`: for how many
 --        ms) go to s, where no read of an entry looks; s says in the field `since` when that was. A fence is `origin|marked at|solo`; solo means that no other
@@ -40,7 +40,7 @@ local answer = now
 if redis.pcall('HEXISTS', p, 'value') == 1 then
   answer = -now
 end
-local told = KEYS[7] and tell(KEYS[6], KEYS[7], 3, now)
+local told = KEYS[7] and tell(KEYS[6], KEYS[7], 3, ARGV[6], now)
 if told then
   return {answer, told}
 end

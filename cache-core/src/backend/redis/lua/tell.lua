@@ -1,13 +1,14 @@
 -- Tells everybody who listens of a write, and finds who may hold in his own memory what it changes.
 -- `h` who reads of a subject (member -> 0, or the number of what he was told and has not acknowledged); nothing for everybody
 -- `m` the board of a namespace: `is` = life|epoch|born|each or all; `last` renewal; `n` of the last message; member -> beats|acknowledged
--- `at` where in ARGV these are: channel, epoch of the connection, what is told (8 bytes a stripe, or nothing for all), lease in ms
+-- `at` where in ARGV these are: channel, epoch of the connection, lease in ms
+-- `stripes` what is told, 8 bytes each, or nothing for all
 -- Answers nothing where there is no board and nobody listens; else {some or unknown, life, number, member, beats, ...}.
 -- Keeps  who was told and has not acknowledged stays: a second writer behind the first finds him, too. Nobody is missing unless the
 --        board is whole: of this epoch, older than a lease, renewed without a gap (a clock that jumps makes keys expire early).
 --        Works at maxmemory where the script has written before.
-local function tell(h, m, at, now)
-  local channel, epoch, stripes, lease = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+local function tell(h, m, at, stripes, now)
+  local channel, epoch, lease = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   local is = redis.pcall('HGET', m, 'is')
   local life, of, born, whom
   if type(is) == 'string' then
