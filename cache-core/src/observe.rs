@@ -1,6 +1,10 @@
 //! Counters per key template. Refuses locks and clocks on the hit path: one relaxed addition an event.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+mod striped;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use striped::Striped;
 
 macro_rules! counters {
     ($(#[$about:meta])* $counts:ident, $counters:ident { $($(#[$doc:meta])* $name:ident),* $(,)? }) => {
@@ -126,48 +130,6 @@ counters! {
         evictions,
         /// How often all of it was dropped: a clear of the namespace, or a doubt whether it had missed something.
         flushes,
-    }
-}
-
-/// Lines of a striped counter: as many threads as add without waiting for one another.
-const STRIPES: usize = 8;
-
-/// Two counts that many threads add to at once, each on a line of its own.
-#[derive(Debug)]
-pub(crate) struct Striped(Box<[Stripe]>);
-
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Stripe([AtomicU64; 2]);
-
-impl Default for Striped {
-    fn default() -> Self {
-        Self((0..STRIPES).map(|_| Stripe::default()).collect())
-    }
-}
-
-thread_local! {
-    static MINE: usize = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES
-    };
-}
-
-impl Striped {
-    /// Counts one of the first kind, or of the second.
-    #[inline]
-    pub(crate) fn add(&self, second: usize) {
-        // A thread that ends has no line any more.
-        let mine = MINE.try_with(|mine| *mine).unwrap_or_default();
-        if let Some(count) = self.0.get(mine).and_then(|stripe| stripe.0.get(second)) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Both.
-    pub(crate) fn snapshot(&self) -> [u64; 2] {
-        let sum = |kind: usize| self.0.iter().map(|stripe| stripe.0[kind].load(Ordering::Relaxed)).sum();
-        [sum(0), sum(1)]
     }
 }
 

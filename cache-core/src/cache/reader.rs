@@ -12,7 +12,7 @@ use crate::catalogue;
 use crate::engine::{self, Background};
 use crate::error::BuildError;
 use crate::key::template::{self, Piece};
-use crate::key::{KeyPart, Text};
+use crate::key::{KeyBytes, KeyPart, Text};
 use crate::output::{Output, ValueOf};
 use crate::policy::Overrides;
 use crate::site::{Location, ReadSite};
@@ -77,6 +77,10 @@ pub trait Arguments: Clone + Send + Sync + 'static {
 
     /// Writes the argument at this place, from 0.
     fn write(&self, at: usize, text: &mut Text);
+
+    /// Writes all of them as bytes.
+    #[doc(hidden)]
+    fn bytes_into(&self, out: &mut KeyBytes);
 }
 
 /// What stands for a loader's arguments at a call: the tuple itself, or the only argument alone.
@@ -117,6 +121,10 @@ macro_rules! arities {
                     $($at => text.part(&self.$at),)*
                     _ => {}
                 }
+            }
+
+            fn bytes_into(&self, out: &mut KeyBytes) {
+                $(out.part(&self.$at);)*
             }
         }
 
@@ -212,7 +220,18 @@ impl<K: Arguments, O: Output + Send + 'static> Reader<K, O> {
 
     async fn read(&self, key: K) -> O {
         let cache = &self.cache;
-        let request = engine::request(&cache.0, cache.1, self.site, |text| self.write(&key, text), |_| {});
+        let near = engine::near::<O>(&cache.0, cache.1, self.site, |bytes| key.bytes_into(bytes));
+        let request = match near {
+            Ok(kept) => match engine::taken(&cache.0, self.site, kept) {
+                Some(output) => return output,
+                None => None,
+            },
+            Err(sought) => {
+                let text = |text: &mut Text| self.write(&key, text);
+                let request = engine::request(&cache.0, cache.1, self.site, text, |_| {});
+                request.map(|request| request.sought_by(sought))
+            }
+        };
         let again = Background(|| self.clone().again(key.clone()));
         engine::read(&cache.0, request, || (self.load)(key.clone()), again).await
     }

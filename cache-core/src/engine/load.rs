@@ -386,7 +386,7 @@ impl<O: Output> Reader<'_, O> {
         if is_accepted && grant.sent.is_some() {
             let age = Age { lifetime, left: lifetime, over: Duration::ZERO, load: took };
             let quiet = stampede::quiet(&age, self.plan.state.policy().stampede.early, self.core.rng.unit());
-            self.keeps(grant.sent.take(), value, (Duration::ZERO, quiet), blob.len());
+            self.keeps(grant.sent.take(), value, quiet, blob.len());
         }
         is_accepted
     }

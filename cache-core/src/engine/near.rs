@@ -9,7 +9,7 @@ use super::load::Reader;
 use super::{Core, SiteState, behind};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::key::KeyBytes;
-use crate::l1::{Kept, Key, Seek, Stamp, Tier};
+use crate::l1::{Kept, Key, Seek, Stamp, Tier, Value};
 use crate::mode::{self, Mode, Outcome as Answered};
 use crate::output::{Output, Payload, ValueOf};
 use crate::site::ReadSite;
@@ -71,28 +71,27 @@ pub(crate) fn near<O>(
     handle: Mode,
     site: &'static ReadSite,
     arguments: impl FnOnce(&mut KeyBytes),
-) -> Result<Kept, Option<Box<Sought>>> {
+) -> Result<Value, Option<Box<Sought>>> {
     let Some(near) = core.near.as_ref().filter(|_| site.l1) else { return Err(None) };
     let mut bytes = KeyBytes::new();
     arguments(&mut bytes);
     let seek =
-        Seek { site: std::ptr::from_ref(site).addr(), returns: type_name::<O>(), bytes: bytes.as_slice() };
+        Seek { site: std::ptr::from_ref(site).addr(), returns: type_name::<O>(), words: bytes.as_words() };
     // Whatever else is asked of the call is done on the longer way.
     let is_looked_up = handle <= Mode::Bounded && mode::is_plain() && !behind::is_again();
     if is_looked_up
         && core.is_trusted()
-        && let Some(kept) = near.tier.find(&seek)
+        && let Some(value) = near.tier.find(&seek, |kept| near.serves(core, kept))
     {
-        near.serves(core, &kept);
-        return Ok(kept);
+        return Ok(value);
     }
     Err(Some(Box::new(Sought { key: seek.to_key(), is_looked_up, is_admitted: false })))
 }
 
 /// Hands out what was kept; `None` if it is not of this type: two types share a name, and everything else they have.
 #[inline]
-pub(crate) fn taken<O: Output>(core: &Core, site: &'static ReadSite, kept: Kept) -> Option<O> {
-    let value = match kept.value {
+pub(crate) fn taken<O: Output>(core: &Core, site: &'static ReadSite, value: Value) -> Option<O> {
+    let value = match value {
         None => None,
         Some(value) => match value.downcast() {
             Ok(value) => Some(value),
@@ -130,7 +129,7 @@ impl Core {
     pub(super) fn sends_for(&self, subject: &Subject, tags: &[Subject]) -> Option<Sent> {
         let near = self.near.as_ref()?;
         let all: Vec<u64> = std::iter::once(subject).chain(tags).map(Subject::stripe).collect();
-        Some(Sent { stamp: near.tier.stamp(all.into_iter()), at: self.clock.monotonic() })
+        Some(Sent { stamp: near.tier.stamp(&all), at: self.clock.monotonic() })
     }
 }
 
@@ -152,16 +151,20 @@ impl<O: Output> Reader<'_, O> {
     /// The answer of the L1, for a call that was not answered by it before its names were written.
     pub(super) fn served_near(&self) -> Option<O> {
         let (near, sought) = (self.core.near.as_ref()?, self.sought.as_ref()?);
-        if sought.is_looked_up || !self.core.is_trusted() {
+        let is_asked = !sought.is_looked_up && self.core.is_trusted();
+        let mut left = Duration::ZERO;
+        let serves = |kept: &Kept| {
+            left = kept.left(self.core.clock.monotonic());
+            near.serves(self.core, kept);
+        };
+        let Some(value) = is_asked.then(|| near.tier.find(&sought.key.seek(), serves)).flatten() else {
+            near.tier.counters.misses.add();
             return None;
-        }
-        let kept = near.tier.find(&sought.key.seek())?;
-        near.serves(self.core, &kept);
-        let (age, left) = kept.age_and_left(self.core.clock.monotonic());
-        let output = taken(self.core, self.plan.state.site, kept)?;
+        };
+        let output = taken(self.core, self.plan.state.site, value)?;
         self.tell(|call| {
             call.outcome = Answered::L1;
-            (call.age, call.left) = (Some(age), Some(left));
+            call.left = Some(left);
         });
         Some(output)
     }
@@ -187,7 +190,7 @@ impl<O: Output> Reader<'_, O> {
         &self,
         sent: Option<Sent>,
         value: Option<&Arc<ValueOf<O>>>,
-        (age, left): (Duration, Duration),
+        left: Duration,
         bytes: usize,
     ) {
         let (Some(near), Some(sought), Some(sent)) = (&self.core.near, self.sought.as_ref(), sent) else {
@@ -200,8 +203,8 @@ impl<O: Output> Reader<'_, O> {
         let Some(place) = near.sites.get(usize::from(state.number)) else { return };
         place.get_or_init(|| state.clone());
         let value = value.map(|value| value.clone() as Arc<dyn Any + Send + Sync>);
-        let times = [sent.at.saturating_sub(age), sent.at.saturating_add(left)];
-        let kept = Kept::new(value, (state.number, self.plan.key.fingerprint()), times, bytes, sent.stamp);
+        let until = sent.at.saturating_add(left);
+        let kept = Kept::new(value, (state.number, self.plan.key.fingerprint()), until, bytes, sent.stamp);
         near.tier.keep(sought.key.clone(), kept, sent.at);
     }
 }

@@ -136,8 +136,8 @@ pub(crate) struct Request {
 
 impl Request {
     /// What is read goes into the L1 under this.
-    pub(crate) fn sought_by(&mut self, sought: Option<Box<Sought>>) {
-        self.sought = sought;
+    pub(crate) fn sought_by(self, sought: Option<Box<Sought>>) -> Self {
+        Self { sought, ..self }
     }
 
     /// The value names tags, too.
@@ -358,7 +358,7 @@ impl<O: Output> Reader<'_, O> {
                 Ok(found) => match self.open(&found) {
                     Ok(alive) => {
                         let sent = sent.filter(|_| found.shared);
-                        self.keeps(sent, alive.value.as_ref(), (alive.age, alive.quiet), alive.bytes);
+                        self.keeps(sent, alive.value.as_ref(), alive.quiet, alive.bytes);
                         return Ok(alive);
                     }
                     Err(_) if self.plan.is_other() => last = Some(found),

@@ -5,12 +5,11 @@
 
 use super::{KeyPart, Text};
 
-/// Bytes that need no allocation.
-const SHORT: usize = 96;
+/// Words that need no allocation.
+const SHORT: usize = 12;
 
 /// What the next bytes are: two values of different types never write the same bytes and mean another thing.
 #[derive(Clone, Copy)]
-#[repr(u8)]
 pub(super) enum Form {
     /// A text that a type has written for itself.
     Text = 1,
@@ -28,13 +27,14 @@ pub(super) enum Form {
     Named,
 }
 
-/// Bytes in the making, on the stack unless they are many.
+/// Bytes in the making, in words, on the stack unless they are many. Each argument begins with a word that says what it is and how
+/// long, so what follows it is never taken for its end; what is left of its last word is zero.
 #[derive(Debug)]
 pub struct KeyBytes {
     len: usize,
-    short: [u8; SHORT],
+    short: [u64; SHORT],
     /// All of them, once they are too many.
-    long: Vec<u8>,
+    long: Vec<u64>,
 }
 
 impl KeyBytes {
@@ -43,8 +43,9 @@ impl KeyBytes {
     }
 
     /// What was written.
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        if self.long.is_empty() { &self.short[..self.len] } else { &self.long }
+    #[inline]
+    pub(crate) fn as_words(&self) -> &[u64] {
+        if self.long.is_empty() { self.short.get(..self.len).unwrap_or_default() } else { &self.long }
     }
 
     /// An argument.
@@ -54,46 +55,55 @@ impl KeyBytes {
     }
 
     #[inline]
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        if self.long.is_empty()
-            && let Some(place) = self.short.get_mut(self.len..self.len + bytes.len())
-        {
-            place.copy_from_slice(bytes);
-            self.len += bytes.len();
-        } else {
-            self.spill(bytes);
+    fn push(&mut self, word: u64) {
+        match self.short.get_mut(self.len) {
+            Some(place) if self.long.is_empty() => {
+                *place = word;
+                self.len += 1;
+            }
+            _ => self.spill(word),
         }
     }
 
     #[cold]
-    fn spill(&mut self, bytes: &[u8]) {
+    fn spill(&mut self, word: u64) {
         if self.long.is_empty() {
-            self.long.extend_from_slice(&self.short[..self.len]);
+            self.long.extend_from_slice(&self.short);
         }
-        self.long.extend_from_slice(bytes);
+        self.long.push(word);
     }
 
-    /// A value of fixed length.
+    /// What comes next, and how much of it.
     #[inline]
-    pub(super) fn fixed<const N: usize>(&mut self, form: Form, bytes: [u8; N]) {
-        // The width is part of the form.
-        #[allow(clippy::cast_possible_truncation, reason = "at most 16")]
-        self.push(&[form as u8, N as u8]);
-        self.push(&bytes);
+    pub(super) fn head(&mut self, form: Form, many: usize) {
+        self.push((form as u64) << 56 ^ many as u64);
     }
 
-    /// The head of a value that is made of others.
+    /// A number of this many bytes that fits one word.
     #[inline]
-    pub(super) fn head(&mut self, form: Form, parts: usize) {
-        self.push(&[form as u8]);
-        self.push(&parts.to_le_bytes());
+    pub(super) fn word(&mut self, form: Form, bytes: usize, word: u64) {
+        self.head(form, bytes);
+        self.push(word);
+    }
+
+    /// A value of two words.
+    #[inline]
+    pub(super) fn two(&mut self, form: Form, value: u128) {
+        self.head(form, 16);
+        #[allow(clippy::cast_possible_truncation, reason = "its halves")]
+        for half in [value as u64, (value >> 64) as u64] {
+            self.push(half);
+        }
     }
 
     /// A value of any length.
-    #[inline]
     pub(super) fn sized(&mut self, form: Form, bytes: &[u8]) {
         self.head(form, bytes.len());
-        self.push(bytes);
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.push(u64::from_le_bytes(*word)));
+        if !rest.is_empty() {
+            self.push(rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+        }
     }
 
     /// What a type writes that knows no better than its text.
@@ -118,14 +128,14 @@ impl KeyBytes {
 mod tests {
     use super::*;
 
-    fn bytes(part: impl KeyPart) -> Vec<u8> {
+    fn bytes(part: impl KeyPart) -> Vec<u64> {
         let mut bytes = KeyBytes::new();
         bytes.part(&part);
-        bytes.as_slice().to_vec()
+        bytes.as_words().to_vec()
     }
 
     /// Values of many types, with their texts.
-    fn samples() -> Vec<(String, Vec<u8>)> {
+    fn samples() -> Vec<(String, Vec<u64>)> {
         let mut all = Vec::new();
         macro_rules! add {
             ($($value:expr),* $(,)?) => {$(
@@ -133,7 +143,19 @@ mod tests {
             )*};
         }
         add!(7_i64, -7_i64, 7_u8, 7_u64, 0x0107_u16, 1_u8, true, false, '7', 't', "", "7", "true", "[7,]");
-        add!("\u{1}", String::from("x"), None::<u8>, Some(7_u8), Some(None::<u8>), Some(Some(7_u8)));
+        add!(
+            "\u{1}",
+            "\0",
+            "\0\0",
+            "12345678",
+            "12345678\0",
+            "123456789",
+            String::from("x"),
+            None::<u8>,
+            Some(7_u8),
+            Some(None::<u8>),
+            Some(Some(7_u8))
+        );
         add!(vec![7_u8], vec![7_u8, 7], Vec::<u8>::new(), [7_u8, 7], (7_u8, 7_u8), (7_u16, 7_u8), (7_u8,));
         add!(vec![""], vec!["", ""], ("a", "b"), ("ab", ""), ("", "ab"), Some(""), Some("%-"), "%-");
         add!(std::num::NonZeroI64::new(7).unwrap(), i128::MAX, u128::MAX, isize::MIN, usize::MAX);
@@ -164,13 +186,13 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_goes_on_elsewhere() {
-        let long = "x".repeat(SHORT * 2);
+        let long = "x".repeat(SHORT * 20);
         let mut written = KeyBytes::new();
         written.part(&7_i64);
         written.part(&long);
         written.part(&8_i64);
         let apart = [bytes(7_i64), bytes(&long), bytes(8_i64)].concat();
-        assert_eq!(written.as_slice(), apart);
+        assert_eq!(written.as_words(), apart);
     }
 
     #[test]

@@ -34,39 +34,58 @@ pub trait KeyPart {
 }
 
 macro_rules! display {
-    ($($type:ty: $form:ident $by:expr;)*) => {$(
+    ($($type:ty: $form:ident $method:ident $by:expr;)*) => {$(
         impl KeyPart for $type {
             fn text(&self, out: &mut Text) { out.plain(self); }
 
             #[inline]
-            fn bytes_into(&self, out: &mut KeyBytes) { out.fixed(Form::$form, $by(*self)); }
+            fn bytes_into(&self, out: &mut KeyBytes) {
+                display!(@ $method out $form $type, $by(*self));
+            }
         }
+    )*};
+    (@ word $out:ident $form:ident $type:ty, $value:expr) => {
+        $out.word(Form::$form, size_of::<$type>(), $value)
+    };
+    (@ two $out:ident $form:ident $type:ty, $value:expr) => {
+        $out.two(Form::$form, $value)
+    };
+}
+
+/// The bits of a number; those of a signed one with its sign before them.
+macro_rules! bits {
+    ($($type:ident as $wide:ident),*) => {$(
+        #[allow(clippy::cast_sign_loss, clippy::cast_lossless, reason = "the same bits")]
+        fn $type(number: $type) -> $wide { number as $wide }
     )*};
 }
 
+bits!(i8 as u64, i16 as u64, i32 as u64, i64 as u64, isize as u64, i128 as u128);
+bits!(u8 as u64, u16 as u64, u32 as u64, u64 as u64, usize as u64, u128 as u128, bool as u64);
+
 display! {
-    i8: Signed i8::to_le_bytes;
-    i16: Signed i16::to_le_bytes;
-    i32: Signed i32::to_le_bytes;
-    i64: Signed i64::to_le_bytes;
-    i128: Signed i128::to_le_bytes;
-    isize: Signed isize::to_le_bytes;
-    u8: Unsigned u8::to_le_bytes;
-    u16: Unsigned u16::to_le_bytes;
-    u32: Unsigned u32::to_le_bytes;
-    u64: Unsigned u64::to_le_bytes;
-    u128: Unsigned u128::to_le_bytes;
-    usize: Unsigned usize::to_le_bytes;
-    bool: Bool |is: bool| [u8::from(is)];
-    std::num::NonZeroI32: Signed |number: std::num::NonZeroI32| number.get().to_le_bytes();
-    std::num::NonZeroI64: Signed |number: std::num::NonZeroI64| number.get().to_le_bytes();
-    std::num::NonZeroU32: Unsigned |number: std::num::NonZeroU32| number.get().to_le_bytes();
-    std::num::NonZeroU64: Unsigned |number: std::num::NonZeroU64| number.get().to_le_bytes();
+    i8: Signed word i8;
+    i16: Signed word i16;
+    i32: Signed word i32;
+    i64: Signed word i64;
+    i128: Signed two i128;
+    isize: Signed word isize;
+    u8: Unsigned word u8;
+    u16: Unsigned word u16;
+    u32: Unsigned word u32;
+    u64: Unsigned word u64;
+    u128: Unsigned two u128;
+    usize: Unsigned word usize;
+    bool: Bool word bool;
+    std::num::NonZeroI32: Signed word |number: std::num::NonZeroI32| i32(number.get());
+    std::num::NonZeroI64: Signed word |number: std::num::NonZeroI64| i64(number.get());
+    std::num::NonZeroU32: Unsigned word |number: std::num::NonZeroU32| u32(number.get());
+    std::num::NonZeroU64: Unsigned word |number: std::num::NonZeroU64| u64(number.get());
 }
 
 #[cfg(feature = "uuid")]
 display! {
-    uuid::Uuid: Uuid uuid::Uuid::into_bytes;
+    uuid::Uuid: Uuid two |id: uuid::Uuid| id.as_u128();
 }
 
 impl KeyPart for char {
@@ -75,7 +94,7 @@ impl KeyPart for char {
     }
 
     fn bytes_into(&self, out: &mut KeyBytes) {
-        out.fixed(Form::Char, u32::from(*self).to_le_bytes());
+        out.word(Form::Char, 4, u64::from(u32::from(*self)));
     }
 }
 

@@ -4,8 +4,8 @@ use std::hash::{Hash, Hasher};
 
 use quick_cache::Equivalent;
 
-/// Longer ones have a place of their own.
-const SHORT: usize = 22;
+/// Words of arguments that lie in the map itself: one number, or a short text. Others have a place of their own.
+const SHORT: usize = 2;
 
 /// A call as it is looked up, on the stack.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Seek<'a> {
     /// The name of what it returns, which tells those apart. Two types may share one: whoever takes a value out looks at its type.
     pub(crate) returns: &'static str,
     /// Its arguments.
-    pub(crate) bytes: &'a [u8],
+    pub(crate) words: &'a [u64],
 }
 
 /// A call as it is kept.
@@ -23,62 +23,64 @@ pub(crate) struct Seek<'a> {
 pub(crate) struct Key {
     pub(crate) site: usize,
     returns: &'static str,
-    bytes: Bytes,
+    words: Words,
 }
 
 #[derive(Clone, Debug)]
-enum Bytes {
-    Short { len: u8, at: [u8; SHORT] },
-    Long(Box<[u8]>),
+enum Words {
+    Two([u64; SHORT]),
+    Any(Box<[u64]>),
 }
 
-impl Bytes {
-    fn new(bytes: &[u8]) -> Self {
-        let mut at = [0; SHORT];
-        match (at.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
-            (Some(place), Ok(len)) => {
-                place.copy_from_slice(bytes);
-                Self::Short { len, at }
-            }
-            _ => Self::Long(bytes.into()),
-        }
+impl Words {
+    fn new(words: &[u64]) -> Self {
+        <[u64; SHORT]>::try_from(words).map_or_else(|_| Self::Any(words.into()), Self::Two)
     }
 
-    fn as_slice(&self) -> &[u8] {
+    #[inline]
+    fn as_slice(&self) -> &[u64] {
         match self {
-            Self::Short { len, at } => at.get(..usize::from(*len)).unwrap_or_default(),
-            Self::Long(bytes) => bytes,
+            Self::Two(words) => words,
+            Self::Any(words) => words,
         }
     }
 }
 
 impl Seek<'_> {
     pub(crate) fn to_key(self) -> Key {
-        Key { site: self.site, returns: self.returns, bytes: Bytes::new(self.bytes) }
+        Key { site: self.site, returns: self.returns, words: Words::new(self.words) }
+    }
+
+    /// The arguments, where there are as many words as most calls have.
+    #[inline]
+    fn two(&self) -> Option<[u64; SHORT]> {
+        self.words.try_into().ok()
     }
 }
 
 impl Key {
     pub(crate) fn seek(&self) -> Seek<'_> {
-        Seek { site: self.site, returns: self.returns, bytes: self.bytes.as_slice() }
+        Seek { site: self.site, returns: self.returns, words: self.words.as_slice() }
     }
 
     /// Bytes beside the entry itself.
     pub(super) fn extra(&self) -> usize {
-        match &self.bytes {
-            Bytes::Short { .. } => 0,
-            Bytes::Long(bytes) => bytes.len(),
+        match &self.words {
+            Words::Two(_) => 0,
+            Words::Any(words) => size_of_val(&**words),
         }
     }
 }
 
+/// Whether two names are one, which mostly lies in one place.
+#[inline]
+fn is_one(name: &'static str, other: &'static str) -> bool {
+    std::ptr::eq(name, other) || name == other
+}
+
 impl PartialEq for Seek<'_> {
-    #[inline]
     fn eq(&self, other: &Self) -> bool {
-        // One name mostly lies in one place.
-        self.site == other.site
-            && self.bytes == other.bytes
-            && (std::ptr::eq(self.returns, other.returns) || self.returns == other.returns)
+        self.site == other.site && is_one(self.returns, other.returns) && self.words == other.words
     }
 }
 
@@ -86,12 +88,15 @@ impl Hash for Seek<'_> {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_usize(self.site);
-        state.write(self.bytes);
+        match self.two() {
+            // The first one only says what the second is: few calls differ in that alone.
+            Some([_, word]) => state.write_u64(word),
+            None => self.words.iter().for_each(|word| state.write_u64(*word)),
+        }
     }
 }
 
 impl PartialEq for Key {
-    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.seek() == other.seek()
     }
@@ -100,7 +105,6 @@ impl PartialEq for Key {
 impl Eq for Key {}
 
 impl Hash for Key {
-    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.seek().hash(state);
     }
@@ -109,7 +113,12 @@ impl Hash for Key {
 impl Equivalent<Key> for Seek<'_> {
     #[inline]
     fn equivalent(&self, key: &Key) -> bool {
-        *self == key.seek()
+        let has_words = match (&key.words, self.two()) {
+            (Words::Two(kept), Some(words)) => *kept == words,
+            (Words::Any(kept), None) => **kept == *self.words,
+            _ => false,
+        };
+        has_words && self.site == key.site && is_one(self.returns, key.returns)
     }
 }
 
@@ -119,21 +128,17 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_found_by_what_is_sought_and_by_nothing_else() {
-        let long = [7; SHORT + 1];
-        for bytes in [&b""[..], b"1", &long[..SHORT], &long] {
-            let seek = Seek { site: 1, returns: "u64", bytes };
+        for words in [&[][..], &[1], &[1, 2], &[1, 2, 3]] {
+            let seek = Seek { site: 1, returns: "u64", words };
             let key = seek.to_key();
             assert!(seek.equivalent(&key) && key.seek() == seek);
             assert!(!Seek { site: 2, ..seek }.equivalent(&key));
             assert!(!Seek { returns: "u32", ..seek }.equivalent(&key));
-            assert!(!Seek { bytes: b"other", ..seek }.equivalent(&key));
+            let elsewhere: &'static str = Box::leak(String::from("u64").into_boxed_str());
+            assert!(Seek { returns: elsewhere, ..seek }.equivalent(&key), "one name in two places");
+            for other in [&[][..], &[2], &[2, 1], &[1, 2, 4], &[1, 2, 3, 4]] {
+                assert!(!Seek { words: other, ..seek }.equivalent(&key) || other == words);
+            }
         }
-    }
-
-    #[test]
-    fn one_name_in_two_places_is_one_name() {
-        let elsewhere: &'static str = Box::leak(String::from("u64").into_boxed_str());
-        let seek = Seek { site: 1, returns: "u64", bytes: b"1" };
-        assert!(Seek { returns: elsewhere, ..seek }.equivalent(&seek.to_key()));
     }
 }

@@ -18,4 +18,4 @@ mod tier;
 pub(crate) use key::{Key, Seek};
 pub use options::L1;
 pub(crate) use stamp::Stamp;
-pub(crate) use tier::{Kept, Tier};
+pub(crate) use tier::{Kept, Tier, Value};

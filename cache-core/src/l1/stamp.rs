@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// As many as 16 bits of a name's hash tell apart: half a mebibyte.
 const SLOTS: usize = 1 << 16;
-/// Slots of an entry that need no allocation: its subject's and five tags'.
-const FEW: usize = 6;
+/// Slots of an entry that need no place of their own: its subject's and three tags'.
+const FEW: usize = 4;
 
 /// One counter for each slot, and one for all.
 #[derive(Debug)]
@@ -22,23 +22,10 @@ pub(super) struct Generations {
 pub(crate) struct Stamp {
     /// Each of them only ever grows, so their sum is the same only if none has moved.
     sum: u64,
-    slots: Slots,
-}
-
-#[derive(Clone, Debug)]
-enum Slots {
-    Few { len: u8, at: [u16; FEW] },
-    Many(Arc<[u16]>),
-}
-
-impl Slots {
-    #[inline]
-    fn as_slice(&self) -> &[u16] {
-        match self {
-            Self::Few { len, at } => at.get(..usize::from(*len)).unwrap_or_default(),
-            Self::Many(slots) => slots,
-        }
-    }
+    /// The slots of the subject and the first tags. What is made of fewer names one of them again.
+    few: [u16; FEW],
+    /// Those of further tags.
+    more: Option<Arc<Vec<u16>>>,
 }
 
 /// The slot of a name.
@@ -72,35 +59,50 @@ impl Generations {
     }
 
     #[inline]
-    fn sum(&self, slots: &[u16]) -> u64 {
-        let one = |slot: &u16| {
-            self.slots.get(usize::from(*slot)).map_or(0, |generation| generation.load(Ordering::Acquire))
-        };
-        slots.iter().map(one).fold(self.flushes.load(Ordering::Acquire), u64::wrapping_add)
+    fn one(&self, slot: u16) -> u64 {
+        self.slots.get(usize::from(slot)).map_or(0, |generation| generation.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn sum(&self, few: [u16; FEW], more: Option<&[u16]>) -> u64 {
+        let [first, rest @ ..] = few;
+        let mut sum = self.flushes.load(Ordering::Acquire).wrapping_add(self.one(first));
+        for slot in rest {
+            // The first one again says that there are no more.
+            if slot == first {
+                break;
+            }
+            sum = sum.wrapping_add(self.one(slot));
+        }
+        more.unwrap_or_default().iter().fold(sum, |sum, slot| sum.wrapping_add(self.one(*slot)))
     }
 
     /// Stamps what is made of these.
-    pub(super) fn stamp(&self, stripes: impl ExactSizeIterator<Item = u64>) -> Stamp {
-        let (many, mut at) = (stripes.len(), [0; FEW]);
-        let slots = match u8::try_from(many) {
-            Ok(len) if many <= FEW => {
-                at.iter_mut().zip(stripes).for_each(|(place, stripe)| *place = slot(stripe));
-                Slots::Few { len, at }
-            }
-            _ => Slots::Many(stripes.map(slot).collect()),
-        };
-        Stamp { sum: self.sum(slots.as_slice()), slots }
+    pub(super) fn stamp(&self, stripes: &[u64]) -> Stamp {
+        let mut slots: Vec<u16> = stripes.iter().copied().map(slot).collect();
+        if let Some(first) = slots.first().copied() {
+            // A tag that shares its subject's slot moves with it, and would say that there are no more.
+            let mut at = 0;
+            slots.retain(|slot| {
+                at += 1;
+                at == 1 || *slot != first
+            });
+        }
+        let mut few = [slots.first().copied().unwrap_or_default(); FEW];
+        few.iter_mut().zip(&slots).for_each(|(place, slot)| *place = *slot);
+        let more = slots.get(FEW..).filter(|more| !more.is_empty()).map(|more| Arc::new(more.to_vec()));
+        Stamp { sum: self.sum(few, more.as_ref().map(|more| &more[..])), few, more }
     }
 
     /// The same slots as they stand now. Only a test wants that.
     pub(super) fn restamped(&self, stamp: &Stamp) -> Stamp {
-        Stamp { sum: self.sum(stamp.slots.as_slice()), slots: stamp.slots.clone() }
+        Stamp { sum: self.sum(stamp.few, stamp.more.as_ref().map(|more| &more[..])), ..stamp.clone() }
     }
 
     /// Whether none of its generations has moved.
     #[inline]
     pub(super) fn stand(&self, stamp: &Stamp) -> bool {
-        self.sum(stamp.slots.as_slice()) == stamp.sum
+        self.sum(stamp.few, stamp.more.as_ref().map(|more| &more[..])) == stamp.sum
     }
 }
 
@@ -111,12 +113,13 @@ mod tests {
     #[test]
     fn a_stamp_stands_until_one_of_its_own_moves() {
         let generations = Generations::default();
-        for many in [1, FEW as u64, FEW as u64 + 1, 200] {
-            let stamp = generations.stamp((0..many as usize).map(|one| one as u64));
+        for many in [1, 2, FEW as u64, FEW as u64 + 1, 200] {
+            let made_of: Vec<u64> = (0..many).collect();
+            let stamp = generations.stamp(&made_of);
             generations.moves(1_000);
             assert!(generations.stand(&stamp), "{many}: another's");
             for one in 0..many {
-                let stamp = generations.stamp((0..many as usize).map(|one| one as u64));
+                let stamp = generations.stamp(&made_of);
                 generations.moves(one);
                 assert!(!generations.stand(&stamp), "{many}: number {one}");
             }
@@ -125,11 +128,25 @@ mod tests {
     }
 
     #[test]
+    fn names_that_share_a_slot_hide_no_other() {
+        let generations = Generations::default();
+        let one_slot = 1 << 16;
+        for made_of in [vec![7, 7 + one_slot, 8], vec![7, 8, 7 + one_slot, 8 + one_slot, 9, 10, 11, 12]] {
+            for one in &made_of {
+                let stamp = generations.stamp(&made_of);
+                assert!(generations.stand(&stamp));
+                generations.moves(*one);
+                assert!(!generations.stand(&stamp), "{one} of {made_of:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_flush_ends_every_stamp_and_the_next_one_stands() {
         let generations = Generations::default();
-        let (one, nothing) = (generations.stamp([7].into_iter()), generations.stamp([].into_iter()));
+        let (one, nothing) = (generations.stamp(&[7]), generations.stamp(&[]));
         generations.flush();
         assert!(!generations.stand(&one) && !generations.stand(&nothing));
-        assert!(generations.stand(&generations.stamp([7].into_iter())));
+        assert!(generations.stand(&generations.stamp(&[7])));
     }
 }

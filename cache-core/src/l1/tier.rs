@@ -16,24 +16,25 @@ use super::stamp::Generations;
 use super::{Key, L1, Seek, Stamp};
 use crate::bus::{HOLDS, Listener, Moment};
 use crate::observe::{L1Counters, L1Counts};
-use crate::time::{Clock, millis};
+use crate::time::{Clock, millis, nanos};
 
 /// What an entry takes beside its value: the key, this struct, and the map's own.
 const OVERHEAD: u64 = 200;
 /// What an entry is taken to weigh before any is known.
 const TYPICAL: u64 = 1_000;
 
+/// A value of a type that only its callers know; `None` says "there is none".
+pub(crate) type Value = Option<Arc<dyn Any + Send + Sync>>;
+
 /// What is kept of one call.
 #[derive(Clone)]
 pub(crate) struct Kept {
-    /// `None` says "there is none".
-    pub(crate) value: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) value: Value,
     /// Which of the cache's sites it was read by.
     pub(crate) site: u16,
     /// The fingerprint of its entry in the store.
     pub(crate) print: u64,
-    /// When its entry was made, and until when it may be served; nanoseconds of the clock.
-    made: u64,
+    /// Until when it may be served; nanoseconds of the clock.
     until: u64,
     weight: u32,
     stamp: Stamp,
@@ -46,26 +47,22 @@ impl fmt::Debug for Kept {
 }
 
 impl Kept {
-    /// What was proved by a command that was sent after the stamp was made; `bytes` is its size in the store. By the clock's
-    /// `monotonic`, it was made at the first moment and may be served until the second.
+    /// What was proved by a command that was sent after the stamp was made; `bytes` is its size in the store. It may be served until
+    /// this moment of the clock's `monotonic`.
     pub(crate) fn new(
-        value: Option<Arc<dyn Any + Send + Sync>>,
+        value: Value,
         (site, print): (u16, u64),
-        [made, until]: [Duration; 2],
+        until: Duration,
         bytes: usize,
         stamp: Stamp,
     ) -> Self {
         let weight = u32::try_from(bytes).unwrap_or(u32::MAX);
-        Self { value, site, print, made: nanos(made), until: nanos(until), weight, stamp }
+        Self { value, site, print, until: nanos(until), weight, stamp }
     }
 
-    /// How old it is at this moment of the clock, and how long it may be served.
-    pub(crate) fn age_and_left(&self, now: Duration) -> (Duration, Duration) {
-        let now = nanos(now);
-        (
-            Duration::from_nanos(now.saturating_sub(self.made)),
-            Duration::from_nanos(self.until.saturating_sub(now)),
-        )
+    /// How long it may be served from this moment of the clock on.
+    pub(crate) fn left(&self, now: Duration) -> Duration {
+        Duration::from_nanos(self.until.saturating_sub(nanos(now)))
     }
 }
 
@@ -132,11 +129,6 @@ impl fmt::Debug for Tier {
 /// What does not end.
 const FOR_EVER: u64 = u64::MAX;
 
-fn nanos(time: Duration) -> u64 {
-    let whole = time.as_secs().saturating_mul(1_000_000_000);
-    whole.saturating_add(u64::from(time.subsec_nanos()))
-}
-
 impl Tier {
     pub(crate) fn new(options: L1, clock: Arc<dyn Clock>) -> Self {
         let (weight, entries, by_bytes) = match options.room {
@@ -176,17 +168,23 @@ impl Tier {
         self
     }
 
-    /// What is kept of a call, if it may be served now.
+    /// The value of a call, if it may be served now; then `serves` is told of it.
     #[inline]
-    pub(crate) fn find(&self, seek: &Seek<'_>) -> Option<Kept> {
-        let kept = self.map.get(seek)?;
+    pub(crate) fn find(&self, seek: &Seek<'_>, serves: impl FnOnce(&Kept)) -> Option<Value> {
+        // Looked at where it lies: to move it right after it was written costs as much as to find it.
+        let found = self.map.get(seek);
+        let kept = found.as_ref()?;
         // Whoever stands still after this line began before a write could return that this process has not heard of.
-        let now = nanos(self.clock.ahead());
+        let now = self.clock.ahead();
         let stands = now < self.lease.until.load(Ordering::Acquire)
             && now < kept.until
             && self.generations.stand(&kept.stamp)
             && self.is_awake();
-        stands.then_some(kept)
+        if !stands {
+            return None;
+        }
+        serves(kept);
+        found.map(|kept| kept.value)
     }
 
     /// Whether the lease also runs by the wall clock.
@@ -197,7 +195,7 @@ impl Tier {
     }
 
     /// Where the generations stand now of what is written under these stripes: to be asked before the command is sent.
-    pub(crate) fn stamp(&self, stripes: impl ExactSizeIterator<Item = u64>) -> Stamp {
+    pub(crate) fn stamp(&self, stripes: &[u64]) -> Stamp {
         self.generations.stamp(stripes)
     }
 
@@ -208,7 +206,6 @@ impl Tier {
 
     /// Whether the call is worth keeping; asked once a miss.
     pub(crate) fn admits(&self, print: u64) -> bool {
-        self.counters.misses.add();
         self.admission.as_ref().is_none_or(|admission| admission.missed(print) >= self.options.admit_after)
     }
 
@@ -221,7 +218,7 @@ impl Tier {
         if self.stamps_late {
             kept.stamp = self.generations.restamped(&kept.stamp);
         }
-        if nanos(self.clock.ahead()) < kept.until && self.generations.stand(&kept.stamp) {
+        if self.clock.ahead() < kept.until && self.generations.stand(&kept.stamp) {
             self.counters.kept.add();
             self.map.insert(key, kept);
         } else {

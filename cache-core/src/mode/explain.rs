@@ -57,7 +57,7 @@ pub struct Explanation {
     pub outcome: Outcome,
     /// Why no entry did, at the first look.
     pub miss: Option<Miss>,
-    /// How long ago the entry that answered was made, on the store's clock.
+    /// How long ago the entry that answered was made, on the store's clock; not known of one in the L1.
     pub age: Option<Duration>,
     /// How long that entry will be served.
     pub left: Option<Duration>,
@@ -194,8 +194,11 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.key.as_deref().unwrap_or(self.template))?;
         write!(f, ": {}", self.outcome)?;
-        if let (Some(age), Some(left)) = (self.age, self.left) {
-            write!(f, ", {age:.1?} old, {left:.1?} to live")?;
+        if let Some(age) = self.age {
+            write!(f, ", {age:.1?} old")?;
+        }
+        if let Some(left) = self.left {
+            write!(f, ", {left:.1?} to live")?;
         }
         if let Some(miss) = self.miss {
             write!(f, "; {miss}")?;

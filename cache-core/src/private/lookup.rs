@@ -10,7 +10,7 @@ use super::Answer;
 use crate::cache::Cache;
 use crate::engine::{self, Background, Inline, Namer, Request, Tags, ValueTags};
 use crate::key::{KeyBytes, Text};
-use crate::l1::Kept;
+use crate::l1::Value;
 use crate::output::Output;
 use crate::site::ReadSite;
 use crate::store::BoxFuture;
@@ -25,7 +25,7 @@ pub struct Lookup<'c, O> {
 
 enum Asked {
     /// The L1 has it.
-    Kept(Kept),
+    Kept(Value),
     Of(Box<Request>),
     /// The cache is off or bypassed.
     Past,
@@ -50,10 +50,7 @@ impl<'c, O> Lookup<'c, O> {
         let asked = match engine::near::<O>(&cache.0, cache.1, site, arguments) {
             Ok(kept) => Asked::Kept(kept),
             Err(sought) => match engine::request(&cache.0, cache.1, site, key, tags) {
-                Some(mut request) => {
-                    request.sought_by(sought);
-                    Asked::Of(Box::new(request))
-                }
+                Some(request) => Asked::Of(Box::new(request.sought_by(sought))),
                 None => Asked::Past,
             },
         };

@@ -3,15 +3,16 @@
 #![allow(clippy::disallowed_methods, reason = "this is the seam the ban leads to")]
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::{StoreTime, millis};
+use super::{StoreTime, millis, nanos};
 
-pub(super) const BEHIND: Duration = Duration::ZERO;
+/// In nanoseconds.
+pub(super) const BEHIND: u64 = 0;
 
-pub(super) fn monotonic() -> Duration {
+pub(super) fn monotonic() -> u64 {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
-    ORIGIN.get_or_init(Instant::now).elapsed()
+    nanos(ORIGIN.get_or_init(Instant::now).elapsed())
 }
 
 pub(super) fn wall() -> StoreTime {

@@ -36,6 +36,12 @@ pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Whole nanoseconds of a duration, saturating at the end of `u64`.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    let whole = duration.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(u64::from(duration.subsec_nanos()))
+}
+
 /// A source of time. The default is the system's; the test kit has a stopped one.
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// Milliseconds since the Unix epoch; may jump when the machine's clock is set.
@@ -44,9 +50,9 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// Time since an arbitrary origin; never goes back.
     fn monotonic(&self) -> Duration;
 
-    /// The same, cheaper to read: some milliseconds ahead, or exact.
-    fn ahead(&self) -> Duration {
-        self.monotonic()
+    /// The same in nanoseconds, cheaper to read: some milliseconds ahead, or exact.
+    fn ahead(&self) -> u64 {
+        nanos(self.monotonic())
     }
 
     /// [`wall`](Self::wall), cheaper to read: some milliseconds ahead, or exact.
@@ -59,8 +65,8 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
 #[derive(Debug)]
 pub struct SystemClock {
     origin: std::time::Instant,
-    /// The same moment on the kernel's coarse clock, or earlier.
-    coarse_origin: Duration,
+    /// The same moment on the kernel's coarse clock, or earlier, in nanoseconds.
+    coarse_origin: u64,
 }
 
 impl Default for SystemClock {
@@ -83,12 +89,13 @@ impl Clock for SystemClock {
         self.origin.elapsed()
     }
 
-    fn ahead(&self) -> Duration {
-        coarse::monotonic().saturating_sub(self.coarse_origin) + coarse::BEHIND
+    #[inline]
+    fn ahead(&self) -> u64 {
+        coarse::monotonic().wrapping_sub(self.coarse_origin).wrapping_add(coarse::BEHIND)
     }
 
     fn wall_ahead(&self) -> StoreTime {
-        coarse::wall().after(coarse::BEHIND)
+        coarse::wall().after(Duration::from_nanos(coarse::BEHIND))
     }
 }
 
@@ -101,7 +108,7 @@ mod tests {
         let clock = SystemClock::default();
         for _ in 0..100_000 {
             let (exact, wall) = (clock.monotonic(), clock.wall());
-            assert!(clock.ahead() >= exact);
+            assert!(clock.ahead() >= nanos(exact));
             assert!(clock.wall_ahead() >= wall);
         }
     }

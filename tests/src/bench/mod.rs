@@ -4,6 +4,7 @@
 mod backlog;
 mod degrade;
 mod figures;
+mod l1;
 mod l2;
 pub mod stampede;
 mod tags;
@@ -25,6 +26,8 @@ Names:
                    target: from 100,000 on the process grows by less than 16 MiB
   degrade        Reads while Redis is up, killed and frozen, beside bare sqlx reads
                    target: a killed Redis adds under 5 ms to the 99th percentile
+  l1             A hit in the L1 through #[cached], beside a bare map of the same library; no server
+                   target: at most twice the bare map
   l2             A hit in Redis through #[cached] beside a bare GET that is decoded, 1, 64 and 512 callers
                  target: 0.95 times the reads of bare GETs with 64 callers, 1.5 times with 512, and no worse a 99th percentile
   stampede       Four processes read one hot key 1,000 times a second; 0.4 s loads, an expiry every 5 s
@@ -56,6 +59,8 @@ pub enum Name {
     Backlog,
     /// Reads without Redis.
     Degrade,
+    /// Hits in the memory of the process.
+    L1,
     /// Hits in Redis.
     L2,
     /// A hot key that expires.
@@ -100,6 +105,7 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
             "--svg" => svg = Some(arguments.next().ok_or("`--svg` wants the name of a file")?.into()),
             "backlog" => name = Some(Name::Backlog),
             "degrade" => name = Some(Name::Degrade),
+            "l1" => name = Some(Name::L1),
             "l2" => name = Some(Name::L2),
             "stampede" => name = Some(Name::Stampede),
             "tags" => name = Some(Name::Tags),
@@ -109,13 +115,13 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
             }
             other => {
                 return Err(format!(
-                    "no benchmark `{other}`; there are `backlog`, `degrade`, `l2`, `stampede`, `tags` and `writes`"
+                    "no benchmark `{other}`; there are `backlog`, `degrade`, `l1`, `l2`, `stampede`, `tags` and `writes`"
                 ));
             }
         }
     }
     let name =
-        name.ok_or("which benchmark? there are `backlog`, `degrade`, `l2`, `stampede`, `tags` and `writes`")?;
+        name.ok_or("which benchmark? there are `backlog`, `degrade`, `l1`, `l2`, `stampede`, `tags` and `writes`")?;
     if svg.is_some() && name != Name::Stampede {
         return Err("`--svg` belongs to `stampede`".to_owned());
     }
@@ -131,6 +137,7 @@ pub async fn run(options: &Options) -> Result<Vec<Line>, String> {
     match options.name {
         Name::Backlog => backlog::run().await,
         Name::Degrade => degrade::run(options.time).await,
+        Name::L1 => l1::run(options.time).await,
         Name::L2 => l2::run(options.time).await,
         Name::Stampede => stampede::run(options.time, options.svg.as_deref()).await,
         Name::Tags => tags::run(options.time).await,
@@ -162,10 +169,10 @@ mod tests {
         assert_eq!(line("stampede --svg plot.svg"), Ok(Some(wanted)));
         assert_eq!(line("degrade --help"), Ok(None));
         for (text, told) in [
-            ("", "which benchmark? there are `backlog`, `degrade`, `l2`, `stampede`, `tags` and `writes`"),
+            ("", "which benchmark? there are `backlog`, `degrade`, `l1`, `l2`, `stampede`, `tags` and `writes`"),
             (
                 "reads",
-                "no benchmark `reads`; there are `backlog`, `degrade`, `l2`, `stampede`, `tags` and `writes`",
+                "no benchmark `reads`; there are `backlog`, `degrade`, `l1`, `l2`, `stampede`, `tags` and `writes`",
             ),
             ("stampede --svg", "`--svg` wants the name of a file"),
             ("writes --svg plot.svg", "`--svg` belongs to `stampede`"),
