@@ -1,9 +1,12 @@
 //! The L1 through the attributes: which calls share an entry, and which must not.
 
+mod over_redis;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use cache_core::{Cache, Cacheable, KeyPart, MemoryStore, WriteError, cached, invalidates};
+use cache_core::{Cache, Cacheable, KeyPart, MemoryStore, RedisStore, WriteError, cached, invalidates};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Cacheable)]
@@ -203,6 +206,25 @@ async fn every_argument_counts() {
         assert_eq!(users.texts(&long, vec![]).await, format!("{long}[]"));
     }
     assert_eq!((users.loads(), users.hits()), (9, 9));
+}
+
+#[tokio::test]
+async fn a_reader_is_served_too() {
+    let users = Users::new();
+    let loads = users.loads.clone();
+    let double = move |id: i64, name: String| {
+        let loads = loads.clone();
+        async move {
+            loads.fetch_add(1, Ordering::SeqCst);
+            format!("{id}{name}")
+        }
+    };
+    let reader = users.cache.reader("double:<id>:<name>", Duration::from_secs(60), double).unwrap();
+    for _ in 0..3 {
+        assert_eq!(reader.get((1, "x".to_owned())).await, "1x");
+        assert_eq!(reader.get((2, "x".to_owned())).await, "2x");
+    }
+    assert_eq!((users.loads(), users.hits()), (2, 4));
 }
 
 #[tokio::test]
