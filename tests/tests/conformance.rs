@@ -22,6 +22,18 @@ async fn memory_keeps_every_promise() {
     assert!(conformance::keeps_aside(&store).await && conformance::shows_queued(&store).await);
 }
 
+/// Two handles of one store, as two instances have them.
+#[tokio::test]
+async fn memory_and_redis_tell_who_listens() {
+    let memory = MemoryStore::default();
+    let report = conformance::tells_listeners(&memory, &memory.clone()).await;
+    assert!(report.is_clean(), "{report}");
+    let url = cache_test_support::redis_url().unwrap();
+    let (one, other) = (RedisStore::connect(&url).await.unwrap(), RedisStore::connect(&url).await.unwrap());
+    let report = conformance::tells_listeners(&one, &other).await;
+    assert!(report.is_clean(), "{report}");
+}
+
 #[tokio::test]
 async fn redis_keeps_every_promise() {
     let store = RedisStore::connect(&cache_test_support::redis_url().unwrap()).await.unwrap();
@@ -34,6 +46,8 @@ async fn redis_keeps_every_promise() {
 async fn redis_cluster_keeps_every_promise() {
     let cluster = cache_test_support::Cluster::start().unwrap();
     let store = RedisStore::connect(&cluster.url()).await.unwrap();
+    let report = conformance::tells_listeners(&store, &store.clone()).await;
+    assert_eq!(report.broken().count(), 4, "there is no L1 over a cluster yet");
     let report = conformance::run(&store).await;
     assert!(report.is_clean(), "{report}");
     assert!(conformance::keeps_aside(&store).await && conformance::shows_queued(&store).await);

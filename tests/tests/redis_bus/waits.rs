@@ -3,6 +3,7 @@
 use cache_core::store::{PendRequest, Store};
 use cache_core::subject::{EntryKey, JournalId, Position};
 use cache_core::testkit::Rule;
+use cache_core::{Cache, cached};
 use cache_test_support::{FaultProxy, Redis};
 use std::time::Duration;
 
@@ -216,6 +217,37 @@ async fn a_queued_write_is_shown_when_nobody_serves_what_was_there_before() {
     let (user, marks) = (reader.subject("user:1"), reader.near.marks_of(&reader.subject("user:1")));
     writer.cache.settle(std::slice::from_ref(&user), journal, Position(1)).await.unwrap();
     assert!(comes_true(async || reader.near.marks_of(&user) > marks).await, "it is told of the settling");
+}
+
+#[derive(Clone)]
+struct Limits {
+    cache: Cache,
+}
+
+impl Limits {
+    #[cached(key = "limit:<id>", tags = ["limits"], ttl = "1h", bounded = "30s")]
+    async fn find(&self, id: i64) -> i64 {
+        id
+    }
+}
+
+/// Where every reader may be behind, a write waits for none of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_readers_may_be_behind_waits_for_nobody() {
+    let redis = Redis::start().unwrap();
+    let (row, proxy) = (Row::default(), FaultProxy::redis(&redis.url()).unwrap());
+    let reader = Instance::new(&proxy.url(), "bounded", &row).await;
+    let writer = Instance::new(&redis.url(), "bounded", &row).await;
+    assert_eq!(Limits { cache: writer.cache.clone() }.find(1).await, 1);
+    board_is_whole(&redis, "bounded").await;
+    for name in ["limit:1", "user:1"] {
+        reader.holds(name).await;
+    }
+    proxy.stall();
+    writer.writes("limit:1").await;
+    assert_eq!(writer.cache.stats().writes().awaited, 0);
+    writer.writes("user:1").await;
+    assert_eq!(writer.cache.stats().writes().awaited, 1, "nobody said that of this one");
 }
 
 /// Where the server may throw away who reads what, everybody is told of everything and has to answer.

@@ -85,6 +85,24 @@ async fn a_user_confined_to_a_namespace_reads_and_writes_in_it_and_nowhere_else(
     assert!(text.contains("NOPERM") && !text.contains("s3cret"), "{text}");
 }
 
+/// Two rights more, and the channel, for who listens. Without them nobody vouches, and nothing else suffers.
+#[tokio::test]
+async fn who_listens_needs_the_channels_of_the_namespace() {
+    let redis = Redis::start().unwrap();
+    let without = RedisStore::connect(&user(&redis, &["~{*"], RIGHTS)).await.unwrap();
+    assert!(comes_true(async || look(&without).await.is_ok()).await);
+    let words =
+        ["ACL", "SETUSER", "listener", "reset", "on", ">s3cret", "-@all", "~{*", "resetchannels", "&{*"];
+    let rights = RIGHTS.into_iter().chain(["publish", "subscribe"]).map(|right| format!("+{right}"));
+    let words: Vec<String> = words.into_iter().map(str::to_owned).chain(rights).collect();
+    let () = ask(&redis, &words.iter().map(String::as_str).collect::<Vec<_>>());
+    let url = format!("redis://listener:s3cret@{}/1", redis.address());
+    let (one, other) = (RedisStore::connect(&url).await.unwrap(), RedisStore::connect(&url).await.unwrap());
+    assert!(comes_true(async || look(&one).await.is_ok() && look(&other).await.is_ok()).await);
+    let report = conformance::tells_listeners(&one, &other).await;
+    assert!(report.is_clean(), "{report}");
+}
+
 /// A right more than these is one too many, and a missing one is named.
 #[tokio::test]
 async fn every_right_is_needed_and_the_missing_one_is_named() {

@@ -338,7 +338,9 @@ pub(super) async fn clear(nodes: &Nodes, request: &ClearRequest<'_>) -> Result<C
         })
     };
     let jobs: Vec<_> = request.subjects.iter().map(job).collect();
-    let done = nodes.run(&jobs, Reach::Any).await?;
+    let done = nodes.run(&jobs, Reach::Any).await;
+    nodes.tells(request.subjects);
+    let done = done?;
     let migrating: Vec<_> = torn_among(&done, request.subjects).collect();
     let mut cleared = Cleared { intact: torn::clear(nodes, request, &migrating).await?, installed: 0 };
     for Done { value, .. } in done.iter().filter(|done| !is_torn(&done.value)) {

@@ -25,6 +25,7 @@ pub mod aside;
 pub mod entries;
 pub mod fences;
 pub mod leases;
+pub mod listeners;
 pub mod many;
 pub mod namespaces;
 pub mod puts;
@@ -52,15 +53,17 @@ impl Fact {
     /// # Errors
     /// What the store answered instead.
     pub async fn check(&self, store: &dyn Store) -> Result<(), String> {
-        let trial = Trial::new(store);
-        let mut fact = (self.check)(&trial);
-        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| fact.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
-            Err(panic) => Poll::Ready(Err(words(&*panic))),
-        })
-        .await
+        tried((self.check)(&Trial::new(store))).await
     }
+}
+
+async fn tried(mut fact: Pin<Box<dyn Future<Output = ()> + '_>>) -> Result<(), String> {
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| fact.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
+        Err(panic) => Poll::Ready(Err(words(&*panic))),
+    })
+    .await
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
@@ -220,6 +223,27 @@ pub async fn keeps_aside(store: &dyn Store) -> bool {
 /// Whether a store shows queued writes, as write-behind needs it; how it shows them, [`run`] judges.
 pub async fn shows_queued(store: &dyn Store) -> bool {
     queued::shows(&Trial::new(store)).await
+}
+
+/// Tries what an L1 in front of a store depends on, over two handles of one store that stand for two instances. A store that nobody can
+/// listen to need not keep it.
+pub async fn tells_listeners(one: &dyn Store, other: &dyn Store) -> Report {
+    let mut outcomes = Vec::new();
+    macro_rules! facts {
+        ($($name:ident,)*) => {$({
+            let trial = Trial::new(one);
+            let beside = trial.through(other);
+            let fact = tried(Box::pin(listeners::$name(&trial, &beside)));
+            outcomes.push((stringify!($name), fact.await.err()));
+        })*};
+    }
+    facts! {
+        a_listener_is_told_before_a_mark_and_a_clear_return,
+        what_is_read_for_keeping_is_shared,
+        a_mark_elsewhere_is_heard_before_it_is_acknowledged,
+        a_clear_of_the_namespace_is_a_doubt,
+    }
+    Report { outcomes }
 }
 
 /// What [`run`] found; prints one line a fact.

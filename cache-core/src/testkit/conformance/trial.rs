@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_secs(600);
 pub struct Trial<'a> {
     /// The store, for commands the helpers do not cover.
     pub store: &'a dyn Store,
-    namespace: Namespace,
+    pub(super) namespace: Namespace,
     rng: SystemRng,
 }
 
@@ -76,6 +76,12 @@ impl<'a> Trial<'a> {
         let name = format!("conformance-{:016x}", rng.bits());
         let namespace = Namespace::new(&name).expect("the name is short and plain");
         Self { store, namespace, rng }
+    }
+
+    /// The same namespace through another handle.
+    #[must_use]
+    pub fn through(&self, store: &'a dyn Store) -> Self {
+        Self { store, namespace: self.namespace.clone(), rng: SystemRng::default() }
     }
 
     /// The entity of this name, which may hold any characters.
