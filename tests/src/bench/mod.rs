@@ -6,6 +6,7 @@ mod degrade;
 mod figures;
 mod l1;
 mod l2;
+mod sharers;
 pub mod stampede;
 mod tags;
 mod writes;
@@ -30,6 +31,7 @@ Names:
                    target: at most twice the bare map
   l2             A hit in Redis through #[cached] beside a bare GET that is decoded, 1, 64 and 512 callers
                  target: 0.95 times the reads of bare GETs with 64 callers, 1.5 times with 512, and no worse a 99th percentile
+  sharers        MARK and CLEAR of what nobody, one or all of 2, 10 and 50 instances keep in their L1, at the median
   stampede       Four processes read one hot key 1,000 times a second; 0.4 s loads, an expiry every 5 s
                    target: one load an expiry, and no read slower than a hit while a value stands
                    (`waited`: reads of 20 ms and more; `waited anyway`: those of them that came while a value stood;
@@ -49,7 +51,7 @@ Options:
 
 Environment:
   DATABASE_URL   A Postgres server to use instead of a private one (`writes` starts one of its own); its user may create databases
-  REDIS_URL      A Redis server to use instead of a private one (`degrade`, `l2`, `tags` and `writes` start one of their own)
+  REDIS_URL      A Redis server to use instead of a private one (`degrade`, `l2`, `sharers`, `tags` and `writes` start one of their own)
 ";
 
 /// A benchmark.
@@ -63,6 +65,8 @@ pub enum Name {
     L1,
     /// Hits in Redis.
     L2,
+    /// Writes of what others keep.
+    Sharers,
     /// A hot key that expires.
     Stampede,
     /// Tags.
@@ -107,6 +111,7 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
             "degrade" => name = Some(Name::Degrade),
             "l1" => name = Some(Name::L1),
             "l2" => name = Some(Name::L2),
+            "sharers" => name = Some(Name::Sharers),
             "stampede" => name = Some(Name::Stampede),
             "tags" => name = Some(Name::Tags),
             "writes" => name = Some(Name::Writes),
@@ -115,13 +120,14 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
             }
             other => {
                 return Err(format!(
-                    "no benchmark `{other}`; there are `backlog`, `degrade`, `l1`, `l2`, `stampede`, `tags` and `writes`"
+                    "no benchmark `{other}`; there are `backlog`, `degrade`, `l1`, `l2`, `sharers`, `stampede`, `tags` and `writes`"
                 ));
             }
         }
     }
-    let name =
-        name.ok_or("which benchmark? there are `backlog`, `degrade`, `l1`, `l2`, `stampede`, `tags` and `writes`")?;
+    let name = name.ok_or(
+        "which benchmark? there are `backlog`, `degrade`, `l1`, `l2`, `sharers`, `stampede`, `tags` and `writes`",
+    )?;
     if svg.is_some() && name != Name::Stampede {
         return Err("`--svg` belongs to `stampede`".to_owned());
     }
@@ -139,6 +145,7 @@ pub async fn run(options: &Options) -> Result<Vec<Line>, String> {
         Name::Degrade => degrade::run(options.time).await,
         Name::L1 => l1::run(options.time).await,
         Name::L2 => l2::run(options.time).await,
+        Name::Sharers => sharers::run(options.time).await,
         Name::Stampede => stampede::run(options.time, options.svg.as_deref()).await,
         Name::Tags => tags::run(options.time).await,
         Name::Writes => writes::run(options.time).await,
@@ -169,10 +176,13 @@ mod tests {
         assert_eq!(line("stampede --svg plot.svg"), Ok(Some(wanted)));
         assert_eq!(line("degrade --help"), Ok(None));
         for (text, told) in [
-            ("", "which benchmark? there are `backlog`, `degrade`, `l1`, `l2`, `stampede`, `tags` and `writes`"),
+            (
+                "",
+                "which benchmark? there are `backlog`, `degrade`, `l1`, `l2`, `sharers`, `stampede`, `tags` and `writes`",
+            ),
             (
                 "reads",
-                "no benchmark `reads`; there are `backlog`, `degrade`, `l1`, `l2`, `stampede`, `tags` and `writes`",
+                "no benchmark `reads`; there are `backlog`, `degrade`, `l1`, `l2`, `sharers`, `stampede`, `tags` and `writes`",
             ),
             ("stampede --svg", "`--svg` wants the name of a file"),
             ("writes --svg plot.svg", "`--svg` belongs to `stampede`"),
