@@ -1,6 +1,8 @@
 //! When an instance cannot know what it has missed.
 
-use cache_test_support::{FaultProxy, Redis};
+use std::time::Duration;
+
+use cache_test_support::{FaultProxy, Redis, Snare};
 
 use super::instance::{Instance, Row};
 use super::{ask, board_is_whole, comes_true};
@@ -44,6 +46,26 @@ async fn a_message_that_went_missing_is_noticed_at_the_next() {
     assert_eq!(reader.read("user:1").await, written);
 }
 
+/// Something on the way loses the message itself, and its connection lives on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_was_lost_on_the_way_leaves_nothing_old() {
+    let redis = Redis::start().unwrap();
+    let (row, proxy) = (Row::default(), FaultProxy::redis(&redis.url()).unwrap());
+    let reader = Instance::new(&proxy.url(), "lost", &row).await;
+    let writer = Instance::new(&redis.url(), "lost", &row).await;
+    board_is_whole(&redis, "lost").await;
+    for name in ["user:1", "user:2"] {
+        reader.holds(name).await;
+    }
+    let (user, doubts) = (reader.subject("user:1"), reader.near.doubts_so_far());
+    proxy.set_snare(Snare::LosesReply(b"message".into()));
+    let written = writer.writes("user:1").await;
+    assert_eq!(proxy.snared(), 1, "it is lost");
+    assert_eq!((reader.near.serves(&user), reader.near.marks_of(&user)), (None, 0), "the write has returned");
+    assert!(reader.near.doubts_so_far() > doubts, "it has noticed");
+    assert_eq!(reader.read("user:1").await, written);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_went_missing_is_noticed_within_a_lease_when_nothing_is_written() {
     let redis = Redis::start().unwrap();
@@ -73,6 +95,28 @@ async fn after_a_flush_of_the_server_nobody_serves_what_was_written() {
     proxy.flow();
     assert_eq!(reader.read("user:1").await, written);
     reader.holds("user:1").await;
+}
+
+/// Numbers begin anew with a board, and so do acknowledgements: one of the old ones would let every later write pass unheard.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_heard_of_an_old_board_acknowledges_nothing_of_a_new_one() {
+    let redis = Redis::start().unwrap();
+    let (row, proxy) = (Row::default(), FaultProxy::redis(&redis.url()).unwrap());
+    let reader = Instance::new(&proxy.url(), "anew", &row).await;
+    let writer = Instance::new(&redis.url(), "anew", &row).await;
+    board_is_whole(&redis, "anew").await;
+    for _ in 0..20 {
+        writer.writes("user:1").await;
+    }
+    let (board, doubts) = ("{anew#~}:m", reader.near.doubts_so_far());
+    let _: i64 = ask(&redis, &["DEL", board]);
+    let joined = async || ask::<u64>(&redis, &["HLEN", board]) == 5 && reader.near.doubts_so_far() > doubts;
+    assert!(comes_true(joined).await, "both join the next one");
+    board_is_whole(&redis, "anew").await;
+    reader.holds("user:1").await;
+    proxy.delay(Duration::from_millis(100));
+    writer.writes("user:1").await;
+    assert_eq!(reader.near.serves(&reader.subject("user:1")), None, "the write has returned");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

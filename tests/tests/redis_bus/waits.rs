@@ -183,8 +183,8 @@ async fn a_process_tells_itself_directly_before_its_mark_returns() {
     let fenced = one.fences("user:1").await;
     assert_eq!(one.near.serves(&one.subject("user:1")), None, "nothing is committed yet");
     fenced.clear().await.unwrap();
-    // Once directly, and once like everybody else.
-    assert!(comes_true(async || one.near.marks_of(&one.subject("user:1")) == 2).await);
+    // Directly at the mark and at the clear, and once like everybody else.
+    assert!(comes_true(async || one.near.marks_of(&one.subject("user:1")) == 3).await);
     assert_eq!(one.cache.stats().writes().awaited, 0, "it does not wait for itself");
 }
 

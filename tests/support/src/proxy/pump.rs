@@ -58,7 +58,7 @@ fn write(control: &Control, link: u64, direction: Direction, mut to: TcpStream, 
             Turn::Discard => {}
             Turn::Forward => {
                 let passes = sprung.map_or(bytes.len(), |sprung| sprung.passes(bytes.len()));
-                if to.write_all(&bytes[..passes]).is_err() || sprung.is_some() {
+                if to.write_all(&bytes[..passes]).is_err() || sprung.is_some_and(Sprung::breaks) {
                     return control.broken(link);
                 }
             }

@@ -11,6 +11,8 @@ pub enum Snare {
     AfterRequest(Vec<u8>),
     /// The server answers; half of the packet arrives.
     MidReply,
+    /// The server sends these bytes; the client never sees the packet, and the connection goes on.
+    LosesReply(Vec<u8>),
 }
 
 /// How much passes before the connection breaks.
@@ -19,6 +21,8 @@ pub(super) enum Sprung {
     Nothing,
     Half,
     All,
+    /// Nothing passes, and the connection goes on.
+    Lost,
 }
 
 impl Snare {
@@ -29,15 +33,21 @@ impl Snare {
             (Self::BeforeRequest(wanted), Direction::ToServer) if holds(wanted) => Some(Sprung::Nothing),
             (Self::AfterRequest(wanted), Direction::ToServer) if holds(wanted) => Some(Sprung::All),
             (Self::MidReply, Direction::ToClient) if bytes.len() > 1 => Some(Sprung::Half),
+            (Self::LosesReply(wanted), Direction::ToClient) if holds(wanted) => Some(Sprung::Lost),
             _ => None,
         }
     }
 }
 
 impl Sprung {
+    /// Whether the connection ends with it.
+    pub(super) fn breaks(self) -> bool {
+        self != Self::Lost
+    }
+
     pub(super) fn passes(self, length: usize) -> usize {
         match self {
-            Self::Nothing => 0,
+            Self::Nothing | Self::Lost => 0,
             Self::Half => length / 2,
             Self::All => length,
         }
@@ -58,6 +68,10 @@ mod tests {
         assert_eq!(Snare::AfterRequest(Vec::new()).sprung_by(Direction::ToServer, b"x"), None);
         assert_eq!(Snare::MidReply.sprung_by(Direction::ToClient, b"+OK"), Some(Sprung::Half));
         assert_eq!(Snare::MidReply.sprung_by(Direction::ToClient, b"+"), None);
+        let loses = Snare::LosesReply(b"message".into());
+        assert_eq!(loses.sprung_by(Direction::ToClient, b">3 message"), Some(Sprung::Lost));
+        assert_eq!(loses.sprung_by(Direction::ToServer, b">3 message"), None);
+        assert!(!Sprung::Lost.breaks() && Sprung::Nothing.breaks() && Sprung::Lost.passes(9) == 0);
         assert_eq!(Snare::MidReply.sprung_by(Direction::ToServer, b"+OK"), None);
     }
 }

@@ -31,11 +31,11 @@ end
 
 local beats, acknowledged = string.match(redis.call('HGET', m, member) or '', '^(%d+)|(%d+)$')
 if joins then
+  -- What he has heard before may be numbers of another life.
   beats, acknowledged = 0, n
 elseif not beats then
   return {'gone'}
-end
-if tonumber(heard) > tonumber(acknowledged) then
+elseif tonumber(heard) > tonumber(acknowledged) then
   acknowledged = heard
 end
 redis.call('HSET', m, 'is', table.concat({life, epoch, born, whom}, '|'), 'last', string.format('%.0f', now), 'n', n,
