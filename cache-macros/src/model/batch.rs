@@ -68,6 +68,9 @@ pub(crate) fn fits(options: &Options, mistakes: &mut Mistakes) {
             mistakes.on(value, format!("`{name}` speaks of one value, and a batch loads many: leave it out"));
         }
     }
+    if let Some(value) = options.one("l1") {
+        mistakes.on(value, "`l1` is about single reads, and a batch reads past the L1: leave it out");
+    }
     for name in ["refresh", "soft_timeout"] {
         if let Some(value) = options.one(name) {
             let message = format!(

@@ -47,4 +47,7 @@ async fn options_of_one(cache: &Cache, ids: &[i64]) -> HashMap<i64, i64> { HashM
 #[cached(key = "o:<id>", tags = ["owner:<return.owner>"], ttl = "1h", batch)]
 async fn a_tag_of_the_value(cache: &Cache, ids: &[i64]) -> HashMap<i64, i64> { HashMap::new() }
 
+#[cached(key = "near:<id>", ttl = "1h", batch, l1 = false)]
+async fn past_the_l1_anyway(cache: &Cache, ids: &[i64]) -> std::collections::HashMap<i64, i64> { todo!() }
+
 fn main() {}

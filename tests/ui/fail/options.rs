@@ -55,4 +55,7 @@ impl Repo {
 #[cached(key = "warm:<id>", ttl = "1h", warm = true)]
 pub async fn warm_beside_a_free_function(cache: &Cache, id: i64) -> i64 { id }
 
+#[cached(key = "near:<id>", ttl = "1h", l1 = 1000)]
+async fn a_size_for_the_l1(cache: &Cache, id: i64) -> i64 { id }
+
 fn main() {}
