@@ -53,6 +53,10 @@ impl Fresh {
     ) -> Result<Self, cache_core::BuildError> {
         let store = Deadly::new(Accounted::new(RedisStore::connect(url).await?, pending), reaper);
         let builder = Cache::builder(&assignment.namespace).store(store);
+        let builder = match assignment.options.l1 {
+            0 => builder,
+            entries => builder.l1(entries as usize),
+        };
         let cache = match assignment.options.without {
             Some(rule) => builder.without(rule).build()?,
             None => builder.build()?,

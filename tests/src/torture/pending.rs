@@ -3,13 +3,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
+use cache_core::bus::{Listener, Sharers};
+use cache_core::key::Namespace;
 use cache_core::store::{
-    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Store,
-    StoreResult,
+    Answers, BoxFuture, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
+    MarkRequest, Marked, Store, StoreResult,
 };
 use cache_core::subject::{EntryKey, Subject, Token, WriterId};
 use tokio::time::Instant;
@@ -115,6 +117,22 @@ impl<S: Store> Store for Accounted<S> {
             }
             cleared
         })
+    }
+
+    fn get_many<'a>(&'a self, requests: &'a [GetRequest<'a>]) -> Answers<'a, Found> {
+        self.inner.get_many(requests)
+    }
+
+    fn acknowledged<'a>(&'a self, sharers: &'a Sharers) -> BoxFuture<'a, ()> {
+        self.inner.acknowledged(sharers)
+    }
+
+    fn forget<'a>(&'a self, sharers: &'a Sharers) -> BoxFuture<'a, ()> {
+        self.inner.forget(sharers)
+    }
+
+    fn join(&self, namespace: &Namespace, listener: Weak<dyn Listener>) -> Result<(), String> {
+        self.inner.join(namespace, listener)
     }
 
     fn describe(&self) -> String {

@@ -2,13 +2,15 @@
 //! Lives around the store, so the product needs no hooks.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
+use cache_core::bus::{Listener, Sharers};
+use cache_core::key::Namespace;
 use cache_core::store::{
-    ClearRequest, Cleared, FillRequest, Filled, Found, LeaseRequest, Leased, MarkRequest, Marked, Shard,
-    Store, StoreResult,
+    Answers, BoxFuture, ClearRequest, Cleared, FillRequest, Filled, Found, GetRequest, LeaseRequest, Leased,
+    MarkRequest, Marked, Shard, Store, StoreResult,
 };
 use cache_core::subject::{EntryKey, Subject, Token};
 use rustix::process::{Signal, getpid, kill_process};
@@ -123,6 +125,22 @@ impl<S: Store> Store for Deadly<S> {
 
     fn shard(&self, subject: &Subject) -> Shard {
         self.inner.shard(subject)
+    }
+
+    fn get_many<'a>(&'a self, requests: &'a [GetRequest<'a>]) -> Answers<'a, Found> {
+        self.inner.get_many(requests)
+    }
+
+    fn acknowledged<'a>(&'a self, sharers: &'a Sharers) -> BoxFuture<'a, ()> {
+        self.inner.acknowledged(sharers)
+    }
+
+    fn forget<'a>(&'a self, sharers: &'a Sharers) -> BoxFuture<'a, ()> {
+        self.inner.forget(sharers)
+    }
+
+    fn join(&self, namespace: &Namespace, listener: Weak<dyn Listener>) -> Result<(), String> {
+        self.inner.join(namespace, listener)
     }
 
     fn describe(&self) -> String {

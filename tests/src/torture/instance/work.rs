@@ -18,6 +18,8 @@ use crate::{
 };
 
 /// After a call that failed: errors must not crowd out everything else.
+/// What a reader does besides reading, where reads alone would take all of the processor.
+const BETWEEN: Duration = Duration::from_millis(1);
 const AFTER_ERROR: Duration = Duration::from_millis(2);
 
 /// One read and one write in so many are dropped, where the nemesis says so.
@@ -65,6 +67,10 @@ impl Instance {
             let begin = now();
             let answer = patience.with(self.read(key, tagged, pause)).await;
             let end = now();
+            if options.l1 > 0 {
+                // A hit in the L1 awaits nothing: nobody else would have a turn.
+                tokio::time::sleep(BETWEEN).await;
+            }
             match answer {
                 Some(Ok(Answer { version, loaded })) => {
                     let kind = match (tagged, loaded) {

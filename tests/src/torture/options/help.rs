@@ -21,6 +21,8 @@ Options:
                      die after mark and before COMMIT. 2 under kill-writers, else 0
   --without RULE     The cache breaks a rule, for example `confirmed-clear`: then a promise must be broken, or the run is a
                      fault. An unknown one lists them all
+  --l1 N             Each instance keeps so many values in its L1; then A and D are judged, since B and C hold in each process
+                     by itself only. With `--without heard-by-all` it is plain pub/sub: 0, no L1
   --keys N           Hot keys: 8
   --readers N        Readers an instance, shared out over the keys: 48
   --writers N        Writers an instance: 2

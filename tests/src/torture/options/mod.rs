@@ -57,6 +57,8 @@ pub struct Options {
     pub nemeses: Vec<&'static Nemesis>,
     /// Percent of the writes that die between COMMIT and clear; `None`: what the nemesis says.
     pub crash: Option<f64>,
+    /// Values that each instance keeps in its L1; 0 for none.
+    pub l1: u32,
     /// A rule that the cache breaks: then a promise must be broken, or the run shows nothing.
     pub without: Option<Rule>,
     /// Hot keys.
@@ -87,6 +89,7 @@ impl Default for Options {
             instances: 3,
             nemeses: vec![nemesis::DEFAULT],
             crash: None,
+            l1: 0,
             without: None,
             keys: 8,
             readers: 48,
@@ -145,6 +148,7 @@ impl Options {
         if let Some(rule) = self.without {
             add("--without", rule_name(rule).to_owned());
         }
+        add("--l1", self.l1.to_string());
         add("--keys", self.keys.to_string());
         add("--readers", self.readers.to_string());
         add("--writers", self.writers.to_string());

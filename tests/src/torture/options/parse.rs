@@ -31,6 +31,7 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, Str
             "--nemesis" => nemeses = Some(nemesis::parse(&value()?)?),
             "--crash" => options.crash = Some(percent(name, &value()?)?),
             "--without" => options.without = Some(rules::parse(&value()?)?),
+            "--l1" => options.l1 = number(name, &value()?, 0..=1_000_000)?,
             "--keys" => options.keys = number(name, &value()?, 1..=10_000)?,
             "--readers" => options.readers = number(name, &value()?, 1..=10_000)?,
             "--writers" => options.writers = number(name, &value()?, 0..=1_000)?,
@@ -93,12 +94,13 @@ mod tests {
     #[test]
     fn a_command_line_reads_back() {
         let Ok(Request::Run(options)) = line(
-            "--level aside --seconds=7 --instances 2 --crash 2.5% --keys 3 --readers 4 --writers 5 --pause-ms 6 --linger-ms 8 \
+            "--level aside --seconds=7 --instances 2 --crash 2.5% --l1 11 --keys 3 --readers 4 --writers 5 --pause-ms 6 --linger-ms 8 \
              --write-pause-ms 7 --seed 9 --json --keep --nemesis none,kill-writers --without sealed-flights",
         ) else {
             panic!("it is a run")
         };
         assert_eq!((options.level, options.time.as_secs(), options.crash), (Level::Aside, 7, Some(2.5)));
+        assert_eq!(options.l1, 11);
         assert_eq!((options.keys, options.readers, options.writers, options.seed), (3, 4, 5, 9));
         assert_eq!(parse(options.to_arguments()), Ok(Request::Run(options.clone())));
         assert_eq!(

@@ -3,7 +3,7 @@
 use cache_core::testkit::Rule;
 
 /// The names on the command line. Rules about savepoints and early refreshes are not here: no instance uses those.
-const RULES: [(&str, Rule); 13] = [
+const RULES: [(&str, Rule); 14] = [
     ("sealed-flights", Rule::SealedFlights),
     ("seal-before-fill", Rule::SealBeforeFill),
     ("join-stored", Rule::JoinStored),
@@ -12,6 +12,7 @@ const RULES: [(&str, Rule); 13] = [
     ("tags-before-load", Rule::TagsBeforeLoad),
     ("healers-asked", Rule::HealersAsked),
     ("confirmed-clear", Rule::ConfirmedClear),
+    ("heard-by-all", Rule::HeardByAll),
     ("lost-fence-set-again", Rule::LostFenceSetAgain),
     ("fence-before-commit", Rule::FenceBeforeCommit),
     ("clear-after-commit", Rule::ClearAfterCommit),
