@@ -150,7 +150,7 @@ async fn a_cleared_namespace_is_cleared_in_every_memory() {
     writer.cache.clear().await.unwrap();
     for instance in [&reader, &writer] {
         assert_eq!(instance.near.serves(&instance.subject("user:1")), None);
-        assert_eq!(instance.found("user:1").await.shared, true);
+        assert!(instance.found("user:1").await.shared);
         instance.holds("user:1").await;
     }
     assert_eq!(other.near.doubts_so_far(), doubts, "another namespace is none of its business");

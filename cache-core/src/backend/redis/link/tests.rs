@@ -342,7 +342,6 @@ async fn a_runtime_that_is_shut_down_leaves_nobody_waiting() {
     });
     assert_eq!(kind(left.await), StoreErrorKind::Disconnected);
     let (link, _driver, mut other_peer) = connected().await;
-    drop(first);
     let mut next = pin!(link.send_all(&word));
     begin(next.as_mut()).await;
     hear(&mut other_peer, &["B"]).await;
