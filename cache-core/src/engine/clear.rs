@@ -16,6 +16,10 @@ impl Core {
         let wait = cleared?;
         if !self.settings.faults.clears_unnoticed {
             tokio::time::sleep(wait).await;
+            if let Some(near) = self.near.as_ref().filter(|_| !wait.is_zero()) {
+                // What it took meanwhile from a store of which this process had not noticed it.
+                near.tier.flush();
+            }
         }
         Ok(())
     }

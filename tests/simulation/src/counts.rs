@@ -36,6 +36,10 @@ counts! {
     hits,
     /// Reads answered by an entry that says there is none.
     negative_hits,
+    /// Those of both that an L1 answered.
+    l1_hits,
+    /// Values that a write had overtaken on their way into an L1.
+    overtaken,
     /// Runs of a loader.
     loads,
     /// Reads that took another caller's load.

@@ -46,6 +46,8 @@ pub struct Dataset {
     generations: u64,
     /// What a namespace's epoch is mixed with since it was cleared, and since when.
     cleared: BTreeMap<String, Vec<(u64, StoreTime)>>,
+    /// The processes that hear of a clear at once, since they have an L1.
+    listening: BTreeSet<usize>,
     slots: BTreeMap<Subject, Slot>,
 }
 
@@ -95,10 +97,16 @@ impl Dataset {
     pub fn epoch_of(&self, subject: &Subject, asker: Asker) -> Epoch {
         let namespace = subject.name().split([':', '#']).next().unwrap_or_default();
         let turned = |&(turn, _): &(u64, _)| Epoch(xxh3_64_with_seed(&turn.to_le_bytes(), self.epoch.0));
+        let hears = self.listening.contains(&asker.process);
         let turns = self.cleared.get(namespace).filter(|_| subject.kind() == Kind::Entity);
-        let known =
-            turns.and_then(|turns| turns.iter().rev().find(|&&(turn, at)| asker.has_noticed(turn, at)));
+        let known = turns
+            .and_then(|turns| turns.iter().rev().find(|&&(turn, at)| hears || asker.has_noticed(turn, at)));
         known.map_or(self.epoch, turned)
+    }
+
+    /// This process hears of clears at once from now on.
+    pub fn listens(&mut self, process: usize) {
+        self.listening.insert(process);
     }
 
     /// Makes all entries of a namespace worthless.

@@ -119,7 +119,7 @@ impl Job {
         match &self.command {
             Command::Get { key, .. } => {
                 let epoch = epoch(data, key);
-                StoreSays::Found(Found { epoch, now, blob: so_far.blob, tags: so_far.stamps, shared: false })
+                StoreSays::Found(Found { epoch, now, blob: so_far.blob, tags: so_far.stamps, shared: true })
             }
             Command::Lease { key, token, .. } => {
                 let granted = matches!(so_far.gate, Some(Gate::Granted));
@@ -131,13 +131,13 @@ impl Job {
                 }
                 let epoch = epoch(data, key);
                 StoreSays::Leased(match so_far.gate {
-                    Some(Gate::Granted) => Leased::Granted { epoch, now, tags: so_far.stamps, shared: false },
+                    Some(Gate::Granted) => Leased::Granted { epoch, now, tags: so_far.stamps, shared: true },
                     Some(Gate::Present(blob)) => Leased::Present(Found {
                         epoch,
                         now,
                         blob: Some(blob),
                         tags: so_far.stamps,
-                        shared: false,
+                        shared: true,
                     }),
                     _ => Leased::Busy,
                 })

@@ -168,6 +168,12 @@ pub const MUTATIONS: &[Mutation] = &[
         &[Engine(Rule::InvalidatedTaints)],
         4_000,
     ),
+    rule(
+        "stamped-before-asked",
+        "a value goes into the L1 as of when it arrives",
+        &[Engine(Rule::StampedBeforeAsked)],
+        20_000,
+    ),
     rule("no-circles", "loads wait for loads that wait for them", &[Engine(Rule::NoCircles)], 4_000),
     rule("healers-asked", "fences are lifted by age", &[Engine(Rule::HealersAsked)], 10_000),
     rule("confirmed-clear", "success on an unconfirmed CLEAR", &[Engine(Rule::ConfirmedClear)], 4_000),

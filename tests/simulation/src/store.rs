@@ -2,10 +2,11 @@
 //! cannot be reached.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cache_core::StoreError;
+use cache_core::bus::Listener;
 use cache_core::error::StoreErrorKind;
 use cache_core::key::Namespace;
 use cache_core::store::{
@@ -50,6 +51,13 @@ impl SimStore {
             Says::Store(Err(kind)) => Err(StoreError::new(kind, "simulated")),
             Says::Sql(_) => unreachable!("the store was asked"),
         }
+    }
+
+    /// Tells every L1, as a bus does that loses nothing: before the command returns.
+    fn tell(&self, tell: impl Fn(&dyn Listener)) {
+        // Not while the world is held: an L1 asks for the time.
+        let listeners = self.world.lock().listeners.clone();
+        listeners.iter().filter_map(Weak::upgrade).for_each(|listener| tell(&*listener));
     }
 
     fn owns(&self, writer: WriterId, origin: &Origin) {
@@ -117,7 +125,11 @@ impl Store for SimStore {
             let command =
                 Command::Mark { writer, origin: origin.clone(), subjects: subjects.to_vec(), seed, tag_ttl };
             match self.ask(command).await? {
-                StoreSays::Marked(marked) => Ok(marked),
+                StoreSays::Marked(marked) => {
+                    let stripes: Vec<u64> = subjects.iter().map(Subject::stripe).collect();
+                    self.tell(|listener| listener.marked(&stripes));
+                    Ok(marked)
+                }
                 _ => unreachable!("a command is answered in its own kind"),
             }
         })
@@ -138,7 +150,30 @@ impl Store for SimStore {
 
     fn clear_namespace<'a>(&'a self, namespace: &'a Namespace, seed: u64) -> StoreResult<'a, Duration> {
         let command = Command::ClearNamespace { namespace: namespace.clone(), seed };
-        answered!(self, command, StoreSays::ClearedNamespace => NOTICED_WITHIN)
+        Box::pin(async move {
+            match self.ask(command).await? {
+                StoreSays::ClearedNamespace => {
+                    self.tell(|listener| {
+                        listener.doubts();
+                        listener.vouches(listener.now(), Duration::MAX);
+                    });
+                    Ok(NOTICED_WITHIN)
+                }
+                _ => unreachable!("a command is answered in its own kind"),
+            }
+        })
+    }
+
+    fn join(&self, _namespace: &Namespace, listener: Weak<dyn Listener>) -> Result<(), String> {
+        if let Some(listener) = listener.upgrade() {
+            listener.vouches(listener.now(), Duration::MAX);
+        }
+        let mut state = self.world.lock();
+        state.listeners.push(listener);
+        // Whoever hears of a clear forgets with it what he knew of epochs, as the store over Redis does.
+        state.master.listens(self.process);
+        state.replica.listens(self.process);
+        Ok(())
     }
 
     fn describe(&self) -> String {

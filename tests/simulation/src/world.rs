@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use cache_core::bus::Listener;
 use cache_core::subject::{Epoch, WriterId};
 use cache_core::time::{Clock, StoreTime};
 
@@ -90,6 +91,8 @@ pub struct State {
     pub odds: Odds,
     /// A write of this process is half-way: what goes wrong now hurts most.
     pub ripe: Option<usize>,
+    /// The L1s of all processes.
+    pub listeners: Vec<Weak<dyn Listener>>,
 }
 
 /// How likely is what happens to single messages, in thousandths.
@@ -153,6 +156,7 @@ impl World {
             timeline,
             odds,
             ripe: None,
+            listeners: Vec::new(),
         })))
     }
 

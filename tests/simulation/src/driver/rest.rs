@@ -20,6 +20,8 @@ impl Driver {
             let counts = &mut state.counts;
             counts.hits += reads.hits;
             counts.negative_hits += reads.negative_hits;
+            counts.l1_hits += reads.l1_hits;
+            counts.overtaken += stats.l1().overtaken;
             counts.loads += reads.loads;
             counts.joins += reads.joined;
             counts.refreshes += reads.refreshes;

@@ -52,6 +52,8 @@ impl Driver {
             (process, state.rng.u64(..))
         };
         let db = Db { world: self.world.clone(), process };
+        // Half of the processes have an L1.
+        let has_l1 = seed % 2 == 0;
         let mut builder = Cache::builder("sim")
             .store(SimStore { world: self.world.clone(), process })
             .profiles(self.profiles.clone())
@@ -61,6 +63,9 @@ impl Driver {
             if let Broken::Engine(rule) = broken {
                 builder = builder.without(*rule);
             }
+        }
+        if has_l1 {
+            builder = builder.l1(1_000);
         }
         let cache = builder.build().expect("the simulated application has no mistake");
         cache.heal_with(Arc::new(SimHealer(db.clone())));
