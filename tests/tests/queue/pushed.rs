@@ -26,7 +26,7 @@ impl Counted {
 
     #[cached(key = "pushed:<id>", ttl = "1h")]
     async fn find(&self, id: i64) -> sqlx::Result<Option<Change>> {
-        std::future::ready(Ok((id < 0).then(|| Change { id, last: 0, add: 0 }))).await
+        std::future::ready(Ok((id < 0).then_some(Change { id, last: 0, add: 0 }))).await
     }
 }
 
