@@ -36,6 +36,7 @@ async fn a_message_that_went_missing_is_noticed_at_the_next() {
     let writer = Instance::new(&redis.url(), "gap", &row).await;
     board_is_whole(&redis, "gap").await;
     reader.holds("user:1").await;
+    reader.holds("user:2").await;
     let doubts = reader.near.doubts_so_far();
     let _: i64 = ask(&redis, &["HINCRBY", "{gap#~}:m", "n", "1"]);
     writer.writes("user:2").await;
@@ -106,6 +107,7 @@ async fn what_was_heard_of_an_old_board_acknowledges_nothing_of_a_new_one() {
     let writer = Instance::new(&redis.url(), "anew", &row).await;
     board_is_whole(&redis, "anew").await;
     for _ in 0..20 {
+        reader.holds("user:1").await;
         writer.writes("user:1").await;
     }
     let (board, doubts) = ("{anew#~}:m", reader.near.doubts_so_far());

@@ -214,6 +214,8 @@ async fn a_queued_write_is_shown_when_nobody_serves_what_was_there_before() {
     let writes = writer.cache.stats().writes();
     assert_eq!((writes.awaited, writes.outwaited), (1, 0));
 
+    // Whoever reads meanwhile is on the list, although he gets nothing to keep.
+    assert!(reader.found("user:1").await.shared);
     let (user, marks) = (reader.subject("user:1"), reader.near.marks_of(&reader.subject("user:1")));
     writer.cache.settle(std::slice::from_ref(&user), journal, Position(1)).await.unwrap();
     assert!(comes_true(async || reader.near.marks_of(&user) > marks).await, "it is told of the settling");

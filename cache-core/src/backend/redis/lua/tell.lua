@@ -1,4 +1,5 @@
--- Tells everybody who listens of a write, and finds who may hold in his own memory what it changes.
+-- Tells everybody who listens of a write, and finds who may hold in his own memory what it changes. Where that is certainly nobody,
+-- nothing is said.
 -- `h` who reads of a subject (member -> 0, or the number of what he was told and has not acknowledged); nothing for everybody
 -- `m` the board of a namespace: `is` = life|epoch|born|each or all; `last` renewal; `n` of the last message; member -> beats|acknowledged
 -- `at` where in ARGV these are: channel, epoch of the connection, lease in ms
@@ -52,6 +53,10 @@ local function tell(h, m, at, stripes, now)
         names[#names + 1] = member
       end
     end
+  end
+  if whole and whom == 'each' and #told == 0 then
+    -- Whoever holds it is on the list: there is nobody to tell.
+    return {'some', life, string.format('%.0f', n - 1)}
   end
   redis.call('HSET', m, 'n', n)
   local listeners = redis.pcall('PUBLISH', channel, n .. '|' .. life .. '|' .. table.concat(names, ',') .. '|' .. stripes)
