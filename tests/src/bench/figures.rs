@@ -83,10 +83,10 @@ impl Line {
         let Self { case, side, value, unit, .. } = self;
         let ratio = self.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
         let target = match (self.target, self.met()) {
-            (Some(target), Some(true)) => format!("{}: met", format!("{target} {unit}").trim_end()),
+            (Some(target), Some(true)) => format!("{}: met", told(target, unit)),
             (Some(target), _) => {
                 let by = (self.value - target).abs();
-                format!("{}: missed by {by:.2}", format!("{target} {unit}").trim_end())
+                format!("{}: missed by {by:.2}", told(target, unit))
             }
             _ => String::new(),
         };
@@ -98,6 +98,12 @@ impl Line {
         format!("{case:<18}{side:<16}{value:>11.digits$} {unit:<4}{ratio:>8}  {target}").trim_end().to_owned()
             + "\n"
     }
+}
+
+/// A target in as many digits as say something.
+fn told(target: f64, unit: &str) -> String {
+    let target = (target * 1e3).round() / 1e3;
+    format!("{target} {unit}").trim_end().to_owned()
 }
 
 /// The lines of two sides that were measured in turns: figures of each, their ratios, and what the second adds.

@@ -103,10 +103,15 @@ async fn a_master_that_is_replaced_in_the_middle_of_a_migration_is_left_too() {
     let [a, b, _] = masters(&cluster);
     let user = entry_on(&cluster, &trial, a);
     let slot = super::slot_of(&cluster, &user.subject);
+    let before = look(&store, &user).await.unwrap().epoch;
     cluster.open_migration(slot, b).unwrap();
     let replica = replica_of(&cluster, a);
     cluster.take_over(replica).unwrap();
     assert!(comes_true(async || !cluster.is_master(a).unwrap()).await);
+    // Each of the two notices by itself, a little sooner or later.
+    for one in [&store, &other] {
+        assert!(comes_true(async || look(one, &user).await.is_ok_and(|found| found.epoch != before)).await);
+    }
     let epoch = look(&store, &user).await.unwrap().epoch;
     // Redis' new master does not know that the slot was to move, Valkey's does; writes go on with both.
     for _ in 0..50 {
