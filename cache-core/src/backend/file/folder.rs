@@ -157,6 +157,9 @@ fn end(file: &Path, id: JournalId, first: u64) -> Result<(File, u64, u64), Journ
             }
         }
     }
+    // What a process had written that died before it synced it counts from here on, and what comes behind it may stand in another file:
+    // the end of the host must not leave a gap between the two, nor take what the database was told of.
+    opened.sync_data().map_err(cannot)?;
     let mut tail = opened;
     tail.seek(SeekFrom::Start(length)).map_err(cannot)?;
     Ok((tail, next, length))
