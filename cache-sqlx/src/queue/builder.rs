@@ -11,7 +11,6 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use super::flusher::Flusher;
-use super::push::Pushes;
 use super::stats::Counters;
 use super::step::{AT_ONCE, Place, Trouble};
 use super::{Flush, Queue, Shared, Task, payload};
@@ -80,7 +79,7 @@ impl QueueBuilder {
             counters: Counters::default(),
             wanted,
             applied,
-            pushes: Pushes::default(),
+            pushes: Arc::default(),
         });
         enters(&shared).map_err(|mistake| BuildError::new(vec![mistake]))?;
         let known = shared.place().known().await.map_err(|mistake| BuildError::new(vec![mistake]))?;

@@ -120,7 +120,7 @@ struct Shared {
     /// The last position that somebody in this process queued or waits for.
     wanted: watch::Sender<Position>,
     applied: watch::Sender<Position>,
-    pushes: Pushes,
+    pushes: Arc<Pushes>,
 }
 
 impl fmt::Debug for Shared {
